@@ -1,0 +1,69 @@
+# One library per folder of src/. A library may depend only on libraries of a lower layer, so the
+# graph has no cycles and reads top down; the configure step fails otherwise.
+# tests/tidy/check_includes.py (run by CTest) holds #include lines to the same DEPS.
+
+option(FOREBAY_PCH "Precompile the standard headers that most files include" ON)
+set(FOREBAY_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
+
+set(FOREBAY_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wnon-virtual-dtor
+                     -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  list(APPEND FOREBAY_WARNINGS -Wthread-safety)
+endif()
+if(FOREBAY_SANITIZE)
+  add_compile_options(-fsanitize=${FOREBAY_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${FOREBAY_SANITIZE})
+endif()
+
+# The headers that measurably pay: see docs/ci.md for the build's minutes.
+set(FOREBAY_PCH_HEADERS <algorithm> <array> <chrono> <condition_variable> <cstdint> <expected>
+                        <functional> <map> <memory> <mutex> <optional> <span> <stop_token> <string>
+                        <string_view> <unordered_map> <vector>)
+
+function(forebay_target_defaults target)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE ${FOREBAY_WARNINGS})
+endfunction()
+
+# forebay_library(name LAYER n SOURCES a.cc... [DEPS folder...] [LINKS target...])
+function(forebay_library name)
+  cmake_parse_arguments(ARG "" "LAYER" "SOURCES;DEPS;LINKS" ${ARGN})
+  add_library(forebay_${name} STATIC ${ARG_SOURCES})
+  forebay_target_defaults(forebay_${name})
+  set_target_properties(forebay_${name} PROPERTIES FOREBAY_LAYER ${ARG_LAYER})
+  if(name STREQUAL "base")
+    if(FOREBAY_PCH)
+      target_precompile_headers(forebay_base PRIVATE ${FOREBAY_PCH_HEADERS})
+    endif()
+  else()
+    list(PREPEND ARG_DEPS base)
+    list(REMOVE_DUPLICATES ARG_DEPS)
+    if(FOREBAY_PCH)
+      target_precompile_headers(forebay_${name} REUSE_FROM forebay_base)
+    endif()
+  endif()
+  foreach(dep IN LISTS ARG_DEPS)
+    if(NOT TARGET forebay_${dep})
+      message(FATAL_ERROR "${name} (layer ${ARG_LAYER}) depends on ${dep}, which comes later")
+    endif()
+    get_target_property(dep_layer forebay_${dep} FOREBAY_LAYER)
+    if(NOT dep_layer LESS ARG_LAYER)
+      message(FATAL_ERROR
+              "${name} (layer ${ARG_LAYER}) may not depend on ${dep} (layer ${dep_layer})")
+    endif()
+    target_link_libraries(forebay_${name} PUBLIC forebay_${dep})
+  endforeach()
+  target_link_libraries(forebay_${name} PUBLIC fmt::fmt Threads::Threads PRIVATE ${ARG_LINKS})
+endfunction()
+
+# forebay_test(folder a_test.cc...): one executable with all unit tests of a folder.
+function(forebay_test folder)
+  add_executable(${folder}_test ${ARGN})
+  forebay_target_defaults(${folder}_test)
+  target_link_libraries(${folder}_test PRIVATE forebay_${folder} GTest::gtest GTest::gtest_main)
+  if(FOREBAY_PCH)
+    target_precompile_headers(${folder}_test REUSE_FROM forebay_base)
+  endif()
+  add_test(NAME unit.${folder} COMMAND ${folder}_test)
+  set_tests_properties(unit.${folder} PROPERTIES LABELS "unit" TIMEOUT 120)
+endfunction()

@@ -1,0 +1,65 @@
+#include "base/task_group.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <utility>
+
+#include "base/check.h"
+
+namespace forebay {
+
+struct TaskGroup::Thread {
+  std::string name;
+  std::function<void(std::stop_token)> task;
+  std::stop_token stop;
+  std::atomic<bool> done = false;
+  pthread_t handle = 0;
+
+  static void* Main(void* self_pointer) {
+    auto* self = static_cast<Thread*>(self_pointer);
+    pthread_setname_np(pthread_self(), self->name.substr(0, 15).c_str());
+    self->task(self->stop);
+    self->task = nullptr;  // What the task captured goes before the thread counts as done.
+    self->done = true;
+    return nullptr;
+  }
+};
+
+void TaskGroup::Run(std::string name, std::function<void(std::stop_token)> task) {
+  MutexLock lock(mutex_);
+  std::erase_if(threads_, [](const std::unique_ptr<Thread>& thread) {
+    if (!thread->done) return false;
+    CHECK(pthread_join(thread->handle, nullptr) == 0);
+    return true;
+  });
+  auto thread = std::make_unique<Thread>();
+  thread->name = std::move(name);
+  thread->task = std::move(task);
+  thread->stop = stop_.get_token();
+  pthread_attr_t attributes;
+  CHECK(pthread_attr_init(&attributes) == 0);
+  CHECK(pthread_attr_setstacksize(&attributes, stack_bytes_) == 0);
+  CHECK(pthread_create(&thread->handle, &attributes, Thread::Main, thread.get()) == 0);
+  CHECK(pthread_attr_destroy(&attributes) == 0);
+  threads_.push_back(std::move(thread));
+}
+
+std::size_t TaskGroup::running() const {
+  MutexLock lock(mutex_);
+  std::size_t count = 0;
+  for (const auto& thread : threads_) count += thread->done ? 0 : 1;
+  return count;
+}
+
+void TaskGroup::StopAndJoin() {
+  stop_.request_stop();
+  std::vector<std::unique_ptr<Thread>> threads;
+  {
+    MutexLock lock(mutex_);
+    threads.swap(threads_);
+  }
+  for (const auto& thread : threads) CHECK(pthread_join(thread->handle, nullptr) == 0);
+}
+
+}  // namespace forebay
