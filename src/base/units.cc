@@ -90,8 +90,8 @@ Result<std::chrono::milliseconds> ParseDuration(std::string_view text) {
 Result<double> ParseRatio(std::string_view text) {
   std::string_view rest = text;
   const std::optional<double> number = TakeNumber(rest);
-  constexpr double kPercent = 0.01;
-  const double ratio = number.value_or(-1) * (rest == "%" ? kPercent : 1);
+  constexpr double kPercent = 100;  // Divided by, so that 95% is the same number as 0.95.
+  const double ratio = number.value_or(-1) / (rest == "%" ? kPercent : 1);
   if (!number || (rest != "%" && !rest.empty()) || ratio < 0 || ratio > 1) {
     return NotA("ratio", text, "95% or 0.95");
   }
