@@ -257,6 +257,7 @@ std::string Settings::Print(const std::vector<std::string>& keys) const {
 
 std::vector<SettingSpec> Settings::Specs() const {
   std::vector<SettingSpec> specs;
+  specs.reserve(settings_.size());
   for (const Setting& setting : settings_) specs.push_back(setting.spec);
   return specs;
 }
