@@ -24,10 +24,10 @@ def count(case, allowed):
         return (0, []) if name in allowed else (0, [f"{name} (skipped)"])
     cases = re.search(r"\[  PASSED  \] (\d+) tests?\.", text)
     passed = int(cases.group(1)) if cases else 1
-    skipped = set(re.findall(r"^\[  SKIPPED \] ([\w./]+)", text, re.MULTILINE))
+    skipped = set(re.findall(r"^\[  SKIPPED \] ([\w/]+\.[\w/]+)", text, re.MULTILINE))
     failed = [f"{name}: {test} (skipped)" for test in sorted(skipped - allowed)]
     if case.find("failure") is not None or case.get("status") != "run":
-        tests = sorted(set(re.findall(r"^\[  FAILED  \] ([\w./]+)", text, re.MULTILINE)))
+        tests = sorted(set(re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w/]+)", text, re.MULTILINE)))
         failed += [f"{name}: {test}" for test in tests] or [name]
         passed = passed if cases else 0
     return passed, failed
