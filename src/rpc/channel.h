@@ -89,7 +89,8 @@ class Channel {
   CallId StartRead(const BlockCall& call, std::shared_ptr<BlockReceiver> receiver) EXCLUDES(mutex_);
 
   // After this returned, the receiver of `id` is not called any more. If its bytes are arriving right
-  // now the connection is closed, which ends the other calls with kUnavailable.
+  // now the connection is closed, which ends the other calls with kUnavailable. Do not hold a lock
+  // that its methods take.
   void Cancel(CallId id) EXCLUDES(mutex_);
 
   // One name, or one page of a listing, from the directory's home. Waits for the answer.
@@ -105,10 +106,16 @@ class Channel {
 
  private:
   struct PendingLookup;
+  enum class CallState {
+    kWaiting,    // For a frame.
+    kReceiving,  // The receiver thread is writing into its buffer.
+    kFinishing,  // Its Done is running.
+  };
   struct Call {
     std::shared_ptr<BlockReceiver> receiver;  // Null: a lookup.
     std::shared_ptr<PendingLookup> lookup;
-    bool receiving = false;  // The receiver thread is writing into its buffer.
+    CallState state = CallState::kWaiting;
+    bool cancelled = false;  // Somebody waits for it to go; its Done is not called.
   };
 
   Result<LookupReply> Ask(FrameType type, const Lookup& lookup, Deadline deadline,
@@ -122,7 +129,10 @@ class Channel {
   Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status Discard(int fd, std::uint32_t bytes);
+  BlockReceiver* Claim(CallId id) EXCLUDES(mutex_);
+  void Release(CallId id) EXCLUDES(mutex_);
   void Finish(CallId id, BlockReceiver::Outcome outcome) EXCLUDES(mutex_);
+  void AcknowledgeIfDue(std::uint64_t received) EXCLUDES(mutex_);
   void FailAll(const Error& error) EXCLUDES(mutex_);
 
   const Address address_;
