@@ -129,17 +129,15 @@ double Percentile(std::vector<double> samples, unsigned percent) {
 
 std::string BenchReportJson(const BenchResult& result) {
   const Report report = ReportOf(result);
-  const Json json = {{"bytes", result.bytes},
-                     {"seconds", report.seconds},
-                     {"bytesPerSecond", report.bytes_per_second},
-                     {"taskSeconds",
-                      {{"mean", report.mean},
-                       {"p50", report.p50},
-                       {"p99", report.p99},
-                       {"max", report.seconds}}},
-                     {"cpuSecondsPerGB", report.cpu_seconds_per_gb},
-                     {"errors", result.errors},
-                     {"sourceBytes", SourceJson(result.source)}};
+  const Json json = {
+      {"bytes", result.bytes},
+      {"seconds", report.seconds},
+      {"bytesPerSecond", report.bytes_per_second},
+      {"taskSeconds",
+       {{"mean", report.mean}, {"p50", report.p50}, {"p99", report.p99}, {"max", report.seconds}}},
+      {"cpuSecondsPerGB", report.cpu_seconds_per_gb},
+      {"errors", result.errors},
+      {"sourceBytes", SourceJson(result.source)}};
   constexpr int kIndent = 2;
   return json.dump(kIndent) + '\n';
 }

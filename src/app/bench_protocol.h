@@ -1,7 +1,8 @@
 // What `bench read` and its processes tell each other over pipes, and what it makes of it.
 //
-// A process reads one BenchJob, answers `ready`, waits for `go NANOSECONDS` (the start signal's time on
-// the monotonic clock, the same for all processes), and answers with progress and one BenchResult.
+// A process reads one BenchJob, answers `ready`, waits for `go NANOSECONDS` (the start signal's
+// time on the monotonic clock, the same for all processes), and answers with progress and one
+// BenchResult.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ Result<BenchJob> UnpackJob(const std::string& packed);
 std::string ResultLine(const BenchResult& result);
 Result<BenchResult> ParseResultLine(const std::string& line);
 
-// The smallest sample that at least `percent` of the samples do not exceed (nearest rank); 0 of none.
+// The smallest sample that at least `percent` of the samples do not exceed (nearest rank); 0 of
+// none.
 double Percentile(std::vector<double> samples, unsigned percent);
 
 // The report of `bench read`: JSON as scripts know it, or a table for people. Pure.

@@ -66,7 +66,9 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& argumen
   return ChildProcess(pid, std::move(input.value().write), std::move(output.value().read));
 }
 
-ChildProcess::ChildProcess(ChildProcess&& other) noexcept { *this = std::move(other); }
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept {
+  *this = std::move(other);
+}
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   std::swap(pid_, other.pid_);
@@ -100,8 +102,7 @@ bool ChildProcess::ReadLines(std::vector<std::string>& lines) {
   if (got < 0) return errno == EINTR || errno == EAGAIN;
   if (got == 0) return false;
   partial_.append(chunk, 0, static_cast<std::size_t>(got));
-  for (std::size_t end = partial_.find('\n'); end != std::string::npos;
-       end = partial_.find('\n')) {
+  for (std::size_t end = partial_.find('\n'); end != std::string::npos; end = partial_.find('\n')) {
     lines.push_back(partial_.substr(0, end));
     partial_.erase(0, end + 1);
   }

@@ -27,8 +27,8 @@ class ChildProcess {
   Status Send(std::string_view text);
   // Its standard output.
   int output() const { return output_.get(); }
-  // Takes what there is to read, and appends the lines that are now complete to `lines`. False: it has
-  // closed its output.
+  // Takes what there is to read, and appends the lines that are now complete to `lines`. False: it
+  // has closed its output.
   bool ReadLines(std::vector<std::string>& lines);
 
  private:

@@ -14,12 +14,14 @@ namespace forebay {
 namespace {
 
 std::string Overview() {
-  std::string text = "Forebay: an elastic distributed dataset cache.\nUsage: forebay VERB [ARGS] "
-                     "[--flags]\n\nVerbs:\n";
+  std::string text =
+      "Forebay: an elastic distributed dataset cache.\nUsage: forebay VERB [ARGS] "
+      "[--flags]\n\nVerbs:\n";
   for (const Verb& verb : AllVerbs()) {
     if (!verb.hidden) text += fmt::format("  {:<12} {}\n", verb.name, verb.summary);
   }
-  return text + "\n`forebay VERB --help` shows the flags of a verb; `forebay --version` the version.\n";
+  return text +
+         "\n`forebay VERB --help` shows the flags of a verb; `forebay --version` the version.\n";
 }
 
 // The verb that `arguments` begin with, and how many words of them it takes.
@@ -44,8 +46,8 @@ std::string HelpOf(const Flag& flag) {
   return help;
 }
 
-// One parser for one verb. Positional arguments are what the library leaves over: its own positionals
-// split a value like "[a,b]", and a file may have that name.
+// One parser for one verb. Positional arguments are what the library leaves over: its own
+// positionals split a value like "[a,b]", and a file may have that name.
 class VerbParser {
  public:
   explicit VerbParser(const Verb& verb)
@@ -89,13 +91,14 @@ class VerbParser {
     if (flag.letter == 'r') names = "-R," + names;
     CLI::Option* option = nullptr;
     if (flag.kind == SettingKind::kSwitch) {
-      option = app_.add_flag(names, HelpOf(flag));
+      option = app_.add_flag(names);
     } else {
-      option = app_.add_option(names, HelpOf(flag))
+      option = app_.add_option(names)
                    ->type_name(std::string(flag.placeholder))
                    ->type_size(1)
                    ->allow_extra_args(false);
     }
+    option->description(HelpOf(flag));
     option->multi_option_policy(flag.repeats ? CLI::MultiOptionPolicy::TakeAll
                                              : CLI::MultiOptionPolicy::TakeLast);
     if (flag.repeats) option->expected(1, CLI::detail::expected_max_vector_size);
@@ -116,8 +119,8 @@ class VerbParser {
     }
     const std::size_t given = invocation.arguments.size();
     if (given < verb_.arguments_min) {
-      return Wrong(fmt::format("arguments are missing; write forebay {} {}", verb_.name,
-                               verb_.arguments));
+      return Wrong(
+          fmt::format("arguments are missing; write forebay {} {}", verb_.name, verb_.arguments));
     }
     if (given > verb_.arguments_max) {
       return Wrong(fmt::format("\"{}\": takes no arguments; leave it out",
@@ -152,15 +155,16 @@ Result<Invocation> ParseCommandLine(const std::vector<std::string>& arguments) {
   }
   const auto [verb, words] = FindVerb(arguments);
   if (verb != nullptr) {
-    return VerbParser(*verb).Parse({arguments.begin() + static_cast<std::ptrdiff_t>(words),
-                                    arguments.end()});
+    return VerbParser(*verb).Parse(
+        {arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end()});
   }
   if (arguments[0] == "bench") {
     if (arguments.size() > 1 && (arguments[1] == "--help" || arguments[1] == "-h")) {
       shown.text = Overview();
       return shown;
     }
-    return Error(Code::kInvalidArgument, "bench: what? write bench read URL... or bench fill URL...");
+    return Error(Code::kInvalidArgument,
+                 "bench: what? write bench read URL... or bench fill URL...");
   }
   return Error(Code::kInvalidArgument,
                fmt::format("\"{}\": no such verb; `forebay --help` shows them", arguments[0]));

@@ -1,5 +1,5 @@
-// The command line: from argv to an invocation of a verb. Behind it, and only there, the library that
-// parses flags.
+// The command line: from argv to an invocation of a verb. Behind it, and only there, the library
+// that parses flags.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@
 namespace forebay {
 
 struct Invocation {
-  const Verb* verb = nullptr;                             // Null: only `text` is to be shown.
-  std::vector<std::pair<std::string, std::string>> flags; // Key and value.
+  const Verb* verb = nullptr;                              // Null: only `text` is to be shown.
+  std::vector<std::pair<std::string, std::string>> flags;  // Key and value.
   std::vector<std::string> arguments;
   std::string text;  // Of --help and --version.
 };

@@ -11,14 +11,15 @@
 
 namespace forebay {
 
-// Make it before any other thread exists: the signals are blocked for the threads that come after. A
-// SIGHUP that was ignored at start (nohup) stays ignored.
+// Make it before any other thread exists: the signals are blocked for the threads that come after.
+// A SIGHUP that was ignored at start (nohup) stays ignored.
 //
 // Thread safety: safe.
 class Interrupts {
  public:
-  // `grace` after the first signal, or at the second, the process ends with exit code 130 wherever it
-  // hangs (a write to a pipe that nobody reads). Zero: never, as for a daemon, which stops in order.
+  // `grace` after the first signal, or at the second, the process ends with exit code 130 wherever
+  // it hangs (a write to a pipe that nobody reads). Zero: never, as for a daemon, which stops in
+  // order.
   explicit Interrupts(std::chrono::milliseconds grace = std::chrono::milliseconds(1000));
   ~Interrupts();
 

@@ -69,8 +69,8 @@ std::string Table(const std::vector<ListedEntry>& entries, bool wide) {
   rows[0].push_back("NAME");
   for (const ListedEntry& entry : entries) {
     const bool is_directory = entry.attributes.type == FileType::kDirectory;
-    std::string size = wide ? fmt::format("{}", entry.attributes.size)
-                            : FormatSize(entry.attributes.size);
+    std::string size =
+        wide ? fmt::format("{}", entry.attributes.size) : FormatSize(entry.attributes.size);
     std::string time = TimeOf(entry);
     std::vector<std::string> row = {std::string(TypeOf(entry)), is_directory ? "-" : size,
                                     time.empty() ? "-" : time};

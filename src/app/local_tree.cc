@@ -31,14 +31,17 @@ Status CheckComponent(const std::string& name) {
   if (!name.empty() && name != "." && name != ".." && name.find('\0') == std::string::npos) {
     return {};
   }
-  return Error(Code::kInvalidArgument,
-               fmt::format("\"{}\": cannot be the name of a local file; write `forebay cat URL > FILE`",
-                           name));
+  return Error(
+      Code::kInvalidArgument,
+      fmt::format("\"{}\": cannot be the name of a local file; write `forebay cat URL > FILE`",
+                  name));
 }
 
 }  // namespace
 
-LocalFile::LocalFile(LocalFile&& other) noexcept { *this = std::move(other); }
+LocalFile::LocalFile(LocalFile&& other) noexcept {
+  *this = std::move(other);
+}
 
 LocalFile& LocalFile::operator=(LocalFile&& other) noexcept {
   std::swap(directory_, other.directory_);
@@ -74,8 +77,8 @@ Status LocalFile::Commit() {
 Result<LocalTree> LocalTree::Open(const std::string& directory) {
   UniqueFd root(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) {
-    return Error(Code::kInvalidArgument, fmt::format("\"{}\": {}; name a directory", directory,
-                                                     std::strerror(errno)));
+    return Error(Code::kInvalidArgument,
+                 fmt::format("\"{}\": {}; name a directory", directory, std::strerror(errno)));
   }
   return LocalTree(std::move(root));
 }
@@ -102,8 +105,8 @@ Result<UniqueFd> LocalTree::Directory(const std::string& relative) const {
       return Refused("cannot make directory", relative);
     }
     // A link in the target could lead out of it.
-    UniqueFd next(openat(directory.get(), name.c_str(),
-                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd next(
+        openat(directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next) return Refused("cannot enter directory", relative);
     directory = std::move(next);
     begin = end + 1;

@@ -71,8 +71,7 @@ int Ended(const Context& context, const Interrupts& interrupts, const Status& st
   return kExitFailed;
 }
 
-Result<std::string> OutputFormat(const Context& context,
-                                 std::span<const std::string_view> known) {
+Result<std::string> OutputFormat(const Context& context, std::span<const std::string_view> known) {
   const std::string& format = context.settings.Text("output");
   if (std::ranges::find(known, format) != known.end()) return format;
   return Error(Code::kInvalidArgument, fmt::format("--output \"{}\": no such format; write {}",

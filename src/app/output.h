@@ -30,7 +30,6 @@ int WrongInput(const Context& context, const Error& error);
 int Ended(const Context& context, const Interrupts& interrupts, const Status& status);
 
 // "table", "json", ...: of -o. Errors: kInvalidArgument if it is not one of `known`.
-Result<std::string> OutputFormat(const Context& context,
-                                 std::span<const std::string_view> known);
+Result<std::string> OutputFormat(const Context& context, std::span<const std::string_view> known);
 
 }  // namespace forebay

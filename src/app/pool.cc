@@ -5,7 +5,9 @@
 namespace forebay {
 namespace {
 
-Error Invalid(std::string message) { return {Code::kInvalidArgument, std::move(message)}; }
+Error Invalid(std::string message) {
+  return {Code::kInvalidArgument, std::move(message)};
+}
 
 // Adds "K=V,K=V".
 Status AddOptions(const std::string& text, OptionMap& options) {
@@ -19,10 +21,9 @@ Status AddOptions(const std::string& text, OptionMap& options) {
     }
     const std::string key = pair.substr(0, equals);
     if (key == "secret-access-key" || key == "session-token") {
-      return Invalid(fmt::format("--option {}: every user of the machine can read flags; set {}",
-                                 key,
-                                 key == "session-token" ? "AWS_SESSION_TOKEN"
-                                                        : "AWS_SECRET_ACCESS_KEY"));
+      return Invalid(
+          fmt::format("--option {}: every user of the machine can read flags; set {}", key,
+                      key == "session-token" ? "AWS_SESSION_TOKEN" : "AWS_SECRET_ACCESS_KEY"));
     }
     options[key] = pair.substr(equals + 1);
     begin = end + 1;
@@ -101,6 +102,8 @@ std::chrono::milliseconds ReadTimeout(const Context& context) {
   return context.settings.Duration("read-timeout");
 }
 
-Deadline ReadDeadline(const Context& context) { return Clock::now() + ReadTimeout(context); }
+Deadline ReadDeadline(const Context& context) {
+  return Clock::now() + ReadTimeout(context);
+}
 
 }  // namespace forebay

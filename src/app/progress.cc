@@ -102,8 +102,7 @@ void Progress::Update(std::uint64_t done_bytes, std::uint64_t done_files) {
 }
 
 void Progress::Write() {
-  state_.elapsed =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
+  state_.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
   switch (mode_) {
     case Mode::kNone: return;
     case Mode::kBar:

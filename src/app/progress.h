@@ -1,4 +1,5 @@
-// Progress of what takes long, on stderr: a bar on a terminal, else a line every few seconds, or JSON.
+// Progress of what takes long, on stderr: a bar on a terminal, else a line every few seconds, or
+// JSON.
 #pragma once
 
 #include <chrono>

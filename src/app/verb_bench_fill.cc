@@ -56,8 +56,7 @@ int RunBenchFillVerb(const Context& context) {
       ReadTimeout(context), interrupts.token());
   if (!filled.ok()) return Ended(context, interrupts, filled.error());
   const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  return Ended(context, interrupts,
-               WriteStdout(Report(format.value(), filled.value(), seconds)));
+  return Ended(context, interrupts, WriteStdout(Report(format.value(), filled.value(), seconds)));
 }
 
 }  // namespace forebay

@@ -24,7 +24,7 @@ struct Child {
   bool ready = false;
   bool open = true;  // Its output.
   std::uint64_t done_bytes = 0;
-  std::optional<BenchResult> result;
+  std::optional<BenchResult> result = std::nullopt;
 };
 
 // The flags that a process needs to make the same client.
@@ -48,7 +48,9 @@ std::vector<std::string> ProcessArguments(const Context& context) {
 class BenchRead {
  public:
   BenchRead(const Context& context, const WalkedFiles& walked, const Interrupts& interrupts)
-      : context_(context), files_(walked.files), interrupts_(interrupts),
+      : context_(context),
+        files_(walked.files),
+        interrupts_(interrupts),
         tasks_(context.settings.Count("tasks")),
         progress_(context, walked.bytes * tasks_, walked.files.size() * tasks_) {}
 
@@ -91,8 +93,8 @@ class BenchRead {
       if (interrupts_.fired()) return Error(Code::kCancelled, "interrupted");
       std::vector<pollfd> waited;
       for (const Child& child : children_) {
-        waited.push_back({.fd = child.open ? child.process.output() : -1, .events = POLLIN,
-                          .revents = 0});
+        waited.push_back(
+            {.fd = child.open ? child.process.output() : -1, .events = POLLIN, .revents = 0});
       }
       constexpr int kPatience = 100;  // Milliseconds until the next look at the interrupts.
       poll(waited.data(), waited.size(), kPatience);
@@ -167,14 +169,14 @@ int RunBenchReadVerb(const Context& context) {
   // Its connections are not to be among those that are measured.
   client.value().reset();
   if (context.settings.Count("processes") > context.settings.Count("tasks")) {
-    Note(context, fmt::format("--processes {}: there are only {} tasks, so as many processes",
-                              context.settings.Count("processes"),
-                              context.settings.Count("tasks")));
+    Note(context,
+         fmt::format("--processes {}: there are only {} tasks, so as many processes",
+                     context.settings.Count("processes"), context.settings.Count("tasks")));
   }
   const Result<BenchResult> result = BenchRead(context, walked.value(), interrupts).Run();
   if (!result.ok()) return Ended(context, interrupts, result.error());
-  const std::string report = format.value() == "json" ? BenchReportJson(result.value())
-                                                      : BenchReportTable(result.value());
+  const std::string report =
+      format.value() == "json" ? BenchReportJson(result.value()) : BenchReportTable(result.value());
   const int code = Ended(context, interrupts, WriteStdout(report));
   return code == kExitDone && result.value().errors > 0 ? kExitFailed : code;
 }

@@ -38,7 +38,9 @@ std::string LastName(const std::string& url) {
 class Copying : public FileSink {
  public:
   Copying(const Context& context, LocalTree& tree, const CopyPlan& plan)
-      : context_(context), tree_(tree), plan_(plan),
+      : context_(context),
+        tree_(tree),
+        plan_(plan),
         progress_(context, plan.bytes, plan.files.size()) {}
 
   Status Begin(const FileToRead&, const Attributes&) override {
@@ -95,7 +97,8 @@ class Planner {
   Planner(const Context& context, Client& client, std::stop_token stop)
       : context_(context), client_(client), stop_(std::move(stop)) {}
 
-  // `name` is what the URL is to be called in the target; "" puts a tree's content into it directly.
+  // `name` is what the URL is to be called in the target; "" puts a tree's content into it
+  // directly.
   void Add(const std::string& url, const std::string& name) {
     const bool recursive = context_.settings.Switch("recursive");
     const WalkOptions options = {.recursive = recursive,
@@ -134,7 +137,8 @@ class Planner {
     }
     if (!seen_.insert(place).second) {
       Complain(context_, fmt::format("{}: \"{}\" was just copied from elsewhere; copy it into "
-                                     "another directory", entry.url, place));
+                                     "another directory",
+                                     entry.url, place));
       plan_.failed = true;
       return;
     }
@@ -226,8 +230,8 @@ int RunCpVerb(const Context& context) {
     failed = true;
   }
   Copying copying(context, target.value().tree, plan);
-  const Status read = client.value()->ReadFiles(plan.files, copying, ReadTimeout(context),
-                                                interrupts.token());
+  const Status read =
+      client.value()->ReadFiles(plan.files, copying, ReadTimeout(context), interrupts.token());
   const int code = Ended(context, interrupts, read);
   return code == kExitDone && (failed || copying.failed()) ? kExitFailed : code;
 }

@@ -39,8 +39,7 @@ int RunLsVerb(const Context& context) {
     }
   }
   if (left_out > 0) Complain(context, LeftOutWarning(left_out));
-  const int code =
-      Ended(context, interrupts, WriteStdout(FormatListing(entries, format.value())));
+  const int code = Ended(context, interrupts, WriteStdout(FormatListing(entries, format.value())));
   return code == kExitDone && failed ? kExitFailed : code;
 }
 

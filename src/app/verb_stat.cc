@@ -26,8 +26,7 @@ int RunStatVerb(const Context& context) {
       failed = true;
     }
   }
-  const int code =
-      Ended(context, interrupts, WriteStdout(FormatListing(entries, format.value())));
+  const int code = Ended(context, interrupts, WriteStdout(FormatListing(entries, format.value())));
   return code == kExitDone && failed ? kExitFailed : code;
 }
 

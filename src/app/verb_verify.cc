@@ -22,7 +22,10 @@ constexpr std::size_t kChunkBytes = 4u << 20;
 class Verification {
  public:
   Verification(const Context& context, Client& pool, Client& store, const WalkedFiles& walked)
-      : context_(context), pool_(pool), store_(store), files_(walked.files),
+      : context_(context),
+        pool_(pool),
+        store_(store),
+        files_(walked.files),
         progress_(context, walked.bytes, walked.files.size()) {}
 
   // Compares all files, several at a time.
@@ -97,9 +100,8 @@ class Verification {
       const Result<std::size_t> expected = stored.Read(offset, right, ReadDeadline(context_), stop);
       if (!expected.ok()) return Error(expected.error()).Within("from the store");
       const std::size_t length = std::min(got.value(), expected.value());
-      const auto [at, other] =
-          std::mismatch(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(length),
-                        right.begin());
+      const auto [at, other] = std::mismatch(
+          left.begin(), left.begin() + static_cast<std::ptrdiff_t>(length), right.begin());
       const auto same = static_cast<std::size_t>(at - left.begin());
       if (same < length || got.value() != expected.value() || length == 0) {
         return Error(Code::kCorrupt, fmt::format("differs from byte {} on", offset + same));

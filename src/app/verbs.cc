@@ -48,9 +48,9 @@ constexpr auto kFlags = std::to_array<Flag>({
 });
 
 std::vector<std::string_view> With(std::initializer_list<std::string_view> own) {
-  std::vector<std::string_view> flags = {
-      "members", "read-timeout", "endpoint-url", "region", "profile", "force-path-style",
-      "no-sign-request", "requester-pays", "option"};
+  std::vector<std::string_view> flags = {"members",         "read-timeout",   "endpoint-url",
+                                         "region",          "profile",        "force-path-style",
+                                         "no-sign-request", "requester-pays", "option"};
   flags.insert(flags.begin(), own.begin(), own.end());
   for (const std::string_view key : {"quiet", "progress", "config", "print-config"}) {
     flags.push_back(key);
@@ -63,13 +63,17 @@ constexpr std::string_view kUrls =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 
 const std::array kVerbs = {
-    Verb{"worker", "", "Serve a part of a pool's memory",
+    Verb{"worker",
+         "",
+         "Serve a part of a pool's memory",
          "Prints `ready NAME ADDRESS` once it serves. SIGTERM and SIGINT stop it in order and drop "
          "the tier.\nCredentials of the store come from the environment, as for the AWS command "
          "line.",
          {"name", "address", "memory", "members", "tier-dir", "http", "insecure", "state-dir",
           "quiet", "config", "print-config"},
-         0, 0, &RunWorkerVerb},
+         0,
+         0,
+         &RunWorkerVerb},
     Verb{"cat", "URL...", "Write files to standard output, one after the other", kUrls, With({}), 1,
          kAnyNumber, &RunCatVerb},
     Verb{"stat", "URL...", "Show type, size, time and version of files and directories", kUrls,
@@ -107,8 +111,12 @@ std::string DefaultStateDir(const std::map<std::string, std::string>& environmen
 
 }  // namespace
 
-std::span<const Flag> AllFlags() { return kFlags; }
-std::span<const Verb> AllVerbs() { return kVerbs; }
+std::span<const Flag> AllFlags() {
+  return kFlags;
+}
+std::span<const Verb> AllVerbs() {
+  return kVerbs;
+}
 
 const Flag& FlagOf(std::string_view key) {
   const auto* const found = std::ranges::find(kFlags, key, &Flag::key);
@@ -119,10 +127,10 @@ const Flag& FlagOf(std::string_view key) {
 Settings DeclareSettings(const std::map<std::string, std::string>& environment) {
   Settings settings;
   for (const Flag& flag : kFlags) {
-    settings.Declare({std::string(flag.key), flag.kind,
-                      flag.key == "state-dir" ? DefaultStateDir(environment)
-                                              : std::string(flag.default_value),
-                      std::string(flag.help)});
+    settings.Declare(
+        {std::string(flag.key), flag.kind,
+         flag.key == "state-dir" ? DefaultStateDir(environment) : std::string(flag.default_value),
+         std::string(flag.help)});
   }
   return settings;
 }

@@ -12,8 +12,8 @@
 namespace forebay {
 
 struct Flag {
-  std::string_view key;        // Without dashes.
-  char letter = 0;             // 0: none.
+  std::string_view key;  // Without dashes.
+  char letter = 0;       // 0: none.
   SettingKind kind = SettingKind::kText;
   std::string_view default_value;
   std::string_view placeholder;  // Unused for a switch.
@@ -25,7 +25,7 @@ struct Verb {
   std::string_view name;       // One or two words.
   std::string_view arguments;  // For the usage line.
   std::string_view summary;
-  std::string_view details;  // Shown below the flags.
+  std::string_view details;             // Shown below the flags.
   std::vector<std::string_view> flags;  // Keys.
   std::size_t arguments_min = 0;
   std::size_t arguments_max = 0;

@@ -5,7 +5,9 @@
 namespace forebay {
 namespace {
 
-bool IsDirectoryPath(const std::string& path) { return path.empty() || path.back() == '/'; }
+bool IsDirectoryPath(const std::string& path) {
+  return path.empty() || path.back() == '/';
+}
 
 class Walker {
  public:

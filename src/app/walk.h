@@ -34,9 +34,9 @@ struct WalkOutcome {
 // An error of `visit` ends the walk with that error.
 using WalkVisitor = std::function<Status(const WalkedEntry&)>;
 
-// A URL that ends in '/', or is a store's root, is a directory; else the store is asked, and a file is
-// visited as the only entry. A listing is walked while it is fetched: memory is one page a level.
-// Errors: those of Client::Stat and Client::List, with the URL.
+// A URL that ends in '/', or is a store's root, is a directory; else the store is asked, and a file
+// is visited as the only entry. A listing is walked while it is fetched: memory is one page a
+// level. Errors: those of Client::Stat and Client::List, with the URL.
 Result<WalkOutcome> Walk(Client& client, const std::string& url, const WalkOptions& options,
                          const WalkVisitor& visit);
 

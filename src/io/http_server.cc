@@ -17,8 +17,8 @@ constexpr std::size_t kThreads = 2;
 constexpr int kTimeoutSeconds = 2;  // For a peer to send its request, or to take the answer.
 constexpr std::size_t kBodyBytesMax = 4096;
 
-// Finds out why an address cannot be listened on, in the words of Listen, and removes a stale socket.
-// The library says no more than that binding failed.
+// Finds out why an address cannot be listened on, in the words of Listen, and removes a stale
+// socket. The library says no more than that binding failed.
 Status TryListen(const Address& address) {
   const Result<UniqueFd> listener = Listen(address);
   if (!listener.ok()) return listener.error();
