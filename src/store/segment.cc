@@ -21,8 +21,7 @@ std::uint64_t AllocatedBytes(int fd) {
 Result<std::unique_ptr<Segment>> Segment::Create(TierFiles& files, const std::string& stem,
                                                  const SegmentLayout& layout) {
   std::unique_ptr<Segment> segment(new Segment(files, layout));
-  Status opened =
-      Open(files, stem + ".data", layout.chunks * layout.chunk_bytes, segment->data_);
+  Status opened = Open(files, stem + ".data", layout.chunks * layout.chunk_bytes, segment->data_);
   if (opened.ok()) {
     opened = Open(files, stem + ".index", layout.chunks * layout.index_bytes, segment->index_);
   }

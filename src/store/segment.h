@@ -1,7 +1,7 @@
 // Segment: a data file of whole chunks and its index of slot headers, both mapped once.
 //
-// Invariant: the mapping of a chunk is touched only between a successful Provide and the next one: a
-// page that was not allocated before is a SIGBUS when the file system is full.
+// Invariant: the mapping of a chunk is touched only between a successful Provide and the next one:
+// a page that was not allocated before is a SIGBUS when the file system is full.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +40,8 @@ class Segment {
   // part of a huge page that it cannot split (a socket's reference is enough for that) it zeroes
   // the part in place, and the slow reader receives zeroes.
   //
-  // Cost: zeroing the chunk, 1-2 ms for 4 MiB; several times that for memory that must be reclaimed.
+  // Cost: zeroing the chunk, 1-2 ms for 4 MiB; several times that for memory that must be
+  // reclaimed.
   Status Provide(std::uint64_t chunk);
 
   int fd() const { return data_.fd.get(); }

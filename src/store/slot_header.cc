@@ -11,7 +11,7 @@
 namespace forebay {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x4853'4246;   // "FBSH" in the file.
+constexpr std::uint32_t kMagic = 0x4853'4246;  // "FBSH" in the file.
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint32_t kCommit = 0x5449'4d43;  // "CMIT" in the file.
 

@@ -108,9 +108,9 @@ Status TierDirectory::LockDirectory() {
   return {};
 }
 
-// The lock is held on what lies topmost. It must be given up to unmount that, so another starter may
-// come between; it then holds the lock beneath when this one comes to take it, or makes the unmount
-// fail. Never do two get through.
+// The lock is held on what lies topmost. It must be given up to unmount that, so another starter
+// may come between; it then holds the lock beneath when this one comes to take it, or makes the
+// unmount fail. Never do two get through.
 Status TierDirectory::RemoveStaleMounts() {
   for (int i = 0; i < kStaleMountsMax; ++i) {
     if (MountSource(path_) != kTierMountSource) return {};

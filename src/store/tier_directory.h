@@ -23,8 +23,8 @@ class TierDirectory {
   };
 
   // Makes the directory and its missing parents, takes its lock, removes what a crashed predecessor
-  // left (segments, mount), and mounts a tmpfs if that is wanted and permitted. A directory on which
-  // somebody else has mounted something (a container's volume) is used as it is.
+  // left (segments, mount), and mounts a tmpfs if that is wanted and permitted. A directory on
+  // which somebody else has mounted something (a container's volume) is used as it is.
   //
   // Errors: kUnavailable: another worker uses it, or no room; kInvalidArgument: it holds anything
   // else, or cannot be; kDenied.

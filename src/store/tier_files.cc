@@ -23,22 +23,18 @@ Error ErrorOf(const std::string& what, int number) {
     case EMFILE:
     case ENFILE:
     case EBUSY:
-    case EAGAIN:
-      return Error(Code::kUnavailable, message);
+    case EAGAIN: return Error(Code::kUnavailable, message);
     case EPERM:
     case EACCES:
-    case EROFS:
-      return Error(Code::kDenied, message);
+    case EROFS: return Error(Code::kDenied, message);
     case EEXIST:
     case EINVAL:
     case ELOOP:
     case ENAMETOOLONG:
     case ENOENT:
     case ENOTDIR:
-    case EOPNOTSUPP:
-      return Error(Code::kInvalidArgument, message);
-    default:
-      return Error(Code::kInternal, message);
+    case EOPNOTSUPP: return Error(Code::kInvalidArgument, message);
+    default: return Error(Code::kInternal, message);
   }
 }
 
@@ -119,10 +115,18 @@ class SystemFiles final : public TierFiles {
 
 }  // namespace
 
-void TierFiles::Unmap(std::span<std::byte> mapping) { munmap(mapping.data(), mapping.size()); }
-void TierFiles::RemoveFile(const std::string& path) { unlink(path.c_str()); }
-void TierFiles::RemoveDirectory(const std::string& path) { rmdir(path.c_str()); }
+void TierFiles::Unmap(std::span<std::byte> mapping) {
+  munmap(mapping.data(), mapping.size());
+}
+void TierFiles::RemoveFile(const std::string& path) {
+  unlink(path.c_str());
+}
+void TierFiles::RemoveDirectory(const std::string& path) {
+  rmdir(path.c_str());
+}
 
-std::shared_ptr<TierFiles> SystemTierFiles() { return std::make_shared<SystemFiles>(); }
+std::shared_ptr<TierFiles> SystemTierFiles() {
+  return std::make_shared<SystemFiles>();
+}
 
 }  // namespace forebay
