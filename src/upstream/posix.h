@@ -22,6 +22,7 @@ class PosixUpstream final : public Upstream {
   // does not answer (a dead NFS server) holds the calling thread until it does.
   // A fifo, socket or device is kInvalidArgument and is never opened blocking; a symlink that leads
   // out of the tree is kDenied.
+  bool ProvenWhileStreaming() const override { return false; }
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override;
   // Costs one pass over the directory a page. Left out: special files, links to nowhere or out.
