@@ -51,8 +51,8 @@ class MetricRegistry {
       EXCLUDES(mutex_);
   Histogram& AddHistogram(std::string_view name, std::string_view help, Labels labels = {})
       EXCLUDES(mutex_);
-  // `read` is called at every scrape, and replaces an earlier gauge of that name and labels. What it
-  // refers to must outlive it.
+  // `read` is called at every scrape, and replaces an earlier gauge of that name and labels. What
+  // it refers to must outlive it.
   void SetGauge(std::string_view name, std::string_view help, Labels labels,
                 std::function<double()> read) EXCLUDES(mutex_);
 

@@ -18,11 +18,24 @@ struct Unit {
 
 constexpr double kKi = 1024;
 constexpr std::array<Unit, 18> kSizeUnits = {{
-    {"", 1}, {"B", 1},
-    {"Ki", kKi}, {"KiB", kKi}, {"K", 1e3}, {"KB", 1e3},
-    {"Mi", kKi * kKi}, {"MiB", kKi * kKi}, {"M", 1e6}, {"MB", 1e6},
-    {"Gi", kKi * kKi * kKi}, {"GiB", kKi * kKi * kKi}, {"G", 1e9}, {"GB", 1e9},
-    {"Ti", kKi * kKi * kKi * kKi}, {"TiB", kKi * kKi * kKi * kKi}, {"T", 1e12}, {"TB", 1e12},
+    {"", 1},
+    {"B", 1},
+    {"Ki", kKi},
+    {"KiB", kKi},
+    {"K", 1e3},
+    {"KB", 1e3},
+    {"Mi", kKi* kKi},
+    {"MiB", kKi* kKi},
+    {"M", 1e6},
+    {"MB", 1e6},
+    {"Gi", kKi* kKi* kKi},
+    {"GiB", kKi* kKi* kKi},
+    {"G", 1e9},
+    {"GB", 1e9},
+    {"Ti", kKi* kKi* kKi* kKi},
+    {"TiB", kKi* kKi* kKi* kKi},
+    {"T", 1e12},
+    {"TB", 1e12},
 }};
 constexpr std::array<Unit, 5> kDurationUnits = {
     {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}}};

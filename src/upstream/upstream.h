@@ -147,7 +147,8 @@ Result<UpstreamOptions> ResolveOptions(const OptionMap& options,
 // dataset uid of a bare URL; also the `dataset` label in metrics.
 std::string StoreName(const Location& location, const UpstreamOptions& options);
 
-// The implementation for `location`'s store. Does not touch the network.
+// The implementation for `location`'s store. For "file", its path is the root: paths are relative to
+// it, and nothing leads out of it. Does not touch the network.
 Result<std::unique_ptr<Upstream>> MakeUpstream(const Location& location,
                                                const UpstreamOptions& options);
 

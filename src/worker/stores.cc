@@ -49,7 +49,7 @@ const Location* Stores::Covering(const Location& location) const {
 
 Result<StorePath> Stores::Find(const std::string& url, const std::string& path) {
   if (!allow_status_.ok()) return allow_status_.error();
-  Result<Location> parsed = ParseLocation(url);
+  Result<Location> parsed = ParseLocation(url + "/");
   if (!parsed.ok()) return std::move(parsed).error();
   Location location = std::move(parsed).value();
   location.path = path;
