@@ -400,15 +400,15 @@ Status TierState::Provide(std::uint32_t chunk) {
 }
 
 void TierState::NoteRefusal(const Error& error) {
-  if (!refused_) {
-    Log(Level::kWarning, "tier: the file system refuses to let the cache grow",
-        {{"directory", options_.directory},
-         {"usable", FormatSize(slots_.map().capacity_bytes())},
-         {"quota", FormatSize(options_.quota_bytes)},
-         {"error", error.message()}});
-  }
   refused_ = true;
   bytes_since_refusal_ = 0;
+  const std::uint64_t usable = slots_.map().capacity_bytes();
+  if (std::exchange(logged_usable_bytes_, usable) == usable) return;
+  Log(Level::kWarning, "tier: the file system refuses to let the cache grow",
+      {{"directory", options_.directory},
+       {"usable", FormatSize(usable)},
+       {"quota", FormatSize(options_.quota_bytes)},
+       {"error", error.message()}});
 }
 
 std::uint64_t TierState::CapacityBytes() const {
