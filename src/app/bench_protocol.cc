@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -90,6 +91,15 @@ Result<BenchJob> UnpackJob(const std::string& packed) {
   } catch (const nlohmann::json::exception& error) {
     return Error(Code::kInvalidArgument, fmt::format("not a bench job: {}", error.what()));
   }
+}
+
+std::optional<std::uint64_t> NumberAfter(std::string_view line, std::string_view word) {
+  if (!line.starts_with(word)) return std::nullopt;
+  line.remove_prefix(word.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
+  if (error != std::errc{} || end != line.data() + line.size()) return std::nullopt;
+  return number;
 }
 
 std::string ResultLine(const BenchResult& result) {

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -33,6 +35,9 @@ struct BenchResult {
 // MessagePack, since names may hold bytes that JSON cannot. Errors: kInvalidArgument.
 std::string PackJob(const BenchJob& job);
 Result<BenchJob> UnpackJob(const std::string& packed);
+
+// The number in a line like "go 12345", where `word` is "go "; nothing if it is not one.
+std::optional<std::uint64_t> NumberAfter(std::string_view line, std::string_view word);
 
 // One line of JSON.
 std::string ResultLine(const BenchResult& result);

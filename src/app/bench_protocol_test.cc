@@ -26,6 +26,13 @@ TEST(BenchProtocol, GarbageIsRefused) {
   EXPECT_FALSE(ParseResultLine("{\"bytes\": 1}").ok());
 }
 
+TEST(BenchProtocol, NumbersOfLines) {
+  EXPECT_EQ(NumberAfter("go 12", "go "), 12u);
+  for (const char* line : {"go", "go ", "go 1x", "go -1", "gone 1", "go 99999999999999999999"}) {
+    EXPECT_FALSE(NumberAfter(line, "go ").has_value()) << line;
+  }
+}
+
 TEST(BenchProtocol, ResultsOfProcessesAddUp) {
   const BenchResult one = {.task_seconds = {1, 2},
                            .bytes = 10,

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <charconv>
 #include <csignal>
 
 #include "app/bench_protocol.h"
@@ -25,16 +24,6 @@ std::string ReadLine() {
   char c = 0;
   while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n') line += c;
   return line;
-}
-
-// The number after `word` in `line`, or nothing.
-std::optional<std::uint64_t> NumberAfter(std::string_view line, std::string_view word) {
-  if (!line.starts_with(word)) return std::nullopt;
-  line.remove_prefix(word.size());
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
-  if (error != std::errc{} || end != line.data() + line.size()) return std::nullopt;
-  return number;
 }
 
 Result<BenchJob> ReadJob() {

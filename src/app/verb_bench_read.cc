@@ -17,7 +17,6 @@ namespace forebay {
 namespace {
 
 constexpr std::string_view kFormats[] = {"json", "table"};
-constexpr std::string_view kProgressWord = "progress ";
 
 struct Child {
   ChildProcess process;
@@ -116,8 +115,8 @@ class BenchRead {
     for (const std::string& line : lines) {
       if (line == "ready") {
         child.ready = true;
-      } else if (line.starts_with(kProgressWord)) {
-        child.done_bytes = std::stoull("0" + line.substr(kProgressWord.size()));
+      } else if (const auto bytes = NumberAfter(line, "progress ")) {
+        child.done_bytes = *bytes;
       } else {
         Result<BenchResult> result = ParseResultLine(line);
         if (!result.ok()) return std::move(result).error();

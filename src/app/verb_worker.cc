@@ -133,6 +133,10 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
   Result<MembersFile> members = MembersOf(context);
   if (!members.ok()) return std::move(members).error();
   options.members = std::move(members).value();
+  for (const std::string& url : options.members.allow) {
+    const Result<Location> location = ParseLocation(url);
+    if (!location.ok()) return Error(location.error()).Within("--members: allow");
+  }
   options.memory_bytes = settings.Size("memory");
   options.insecure = settings.Switch("insecure");
   options.environment = context.environment;

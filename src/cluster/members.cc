@@ -258,8 +258,9 @@ Result<MembersFile> ReadMembersFile(const std::string& path) {
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!stream.is_open() || stream.bad()) {
     const int cause = errno;
-    return Error(cause == ENOENT || cause == ENOTDIR ? Code::kNotFound : Code::kDenied,
-                 "members file \"" + path + "\": " + std::strerror(cause) +
+    const bool missing = cause == ENOENT || cause == ENOTDIR;
+    return Error(missing ? Code::kNotFound : Code::kDenied,
+                 '"' + path + "\": " + (missing ? "no such file" : std::strerror(cause)) +
                      "; name a file that can be read");
   }
   text.resize(static_cast<std::size_t>(stream.gcount()));

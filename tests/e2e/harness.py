@@ -190,7 +190,7 @@ class ForebayTest(unittest.TestCase):
         # The tier's place is per user and name: a name of this test alone.
         prefix = self.dir.name.removeprefix("fb-e2e-").replace("_", "-")
         names = [(f"{prefix}-{i}", f"unix:{self.dir}/w{i}") for i in range(count)]
-        settings.setdefault("allow", ["file:///", "s3://"])
+        settings.setdefault("allow", ["file:///", "s3://bucket"])
         members = self.write_members(names, **settings)
         return members, [self.start_worker(n, a, members, memory=memory, env=env) for n, a in names]
 

@@ -22,7 +22,7 @@ class Usage(harness.ForebayTest):
             (["cat", "file:///x", "--membrs", "m"], ["cat: --membrs: no such flag"]),
             (["cat", "file:///x", "--members", missing], ["cat: --members", missing]),
             (["cat", "file:///x", "--members", bad], ["cat: --members", bad]),
-            (["cat", "file:///x", "--read-timeout", "soon"], ["--read-timeout", '"soon"', "30s"]),
+            (["cat", "file:///x", "--read-timeout", "soon"], ["--read-timeout", '"soon"', "60s"]),
             (["cat", "file:///x", "--read-timeout", "0"], ["--read-timeout", "30s"]),
             (["cat", "file:///x", "--option", "fast"], ["--option", '"fast"', "KEY=VALUE"]),
             (["cat", "file:///x", "--option", "colour=red"], ["colour"]),
