@@ -98,11 +98,12 @@ class BlockReads {
   void End(Id id, Status status);
   void CheckTime(Clock::time_point now);
   void CheckWorker(Id id, Read& read, Clock::time_point now);
+  // When something is to be done about a silent worker: first to ping it, then to give it up.
+  Clock::time_point PingAt(const Read& read) const;
+  Clock::time_point GiveUpAt(const Read& read) const;
+  bool Pinged(const Read& read) const;
   Clock::duration Patience(const Read& read) const;
   Clock::time_point LastHeard(const Read& read) const;
-  // When `read` will have stalled, unless its worker shows a sign of life.
-  Clock::time_point StallsAt(const Read& read) const;
-  bool PingDue(const Read& read) const;
   Clock::time_point NextCheck() const;
 
   Backends& backends_;
