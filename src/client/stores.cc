@@ -27,7 +27,9 @@ Result<Place> Stores::Find(const std::string& url) {
                                           std::to_string(kStoresMax) + " stores; use another");
     }
     // Does not touch the network, so holding the lock keeps nobody waiting.
-    Result<std::unique_ptr<Upstream>> upstream = factory_(location.value(), options_);
+    Location whole = location.value();
+    whole.path.clear();
+    Result<std::unique_ptr<Upstream>> upstream = factory_(whole, options_);
     if (!upstream.ok()) return upstream.error();
     auto store = std::make_unique<Store>(
         Store{.url = store_url,

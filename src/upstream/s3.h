@@ -20,8 +20,8 @@ class S3Upstream final : public Upstream {
                                                   const UpstreamOptions& options,
                                                   const std::string& store);
 
-  // Costs a HEAD, and a LIST unless there is a file.
   bool ProvenWhileStreaming() const override { return true; }
+  // Costs a HEAD, and a LIST unless there is a file.
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override;
   // Costs a LIST a page, and one for each directory that could straddle its end (s3_fold.h).

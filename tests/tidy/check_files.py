@@ -26,7 +26,7 @@ def build_problems(tree):
     for path in tree.matching(r"(src|tests|bench|examples)/.*\.(cc|h)"):
         folder, name = os.path.split(path)
         if path.endswith(".h"):
-            if path.removeprefix("src/") not in included and path not in included:
+            if not any(path.endswith("/" + i) for i in included):
                 yield f"{path}: nobody includes it"
             continue
         while folder and f"{folder}/CMakeLists.txt" not in tree.paths:

@@ -10,8 +10,9 @@ import count_results  # pylint: disable=wrong-import-position
 
 
 def counted(status, inside="", output="", allowed=frozenset()):
-    xml = f'<testcase name="t" status="{status}">{inside}<system-out>{output}</system-out></testcase>'
-    return count_results.count(ElementTree.fromstring(xml), allowed)
+    case = (f'<testcase name="t" status="{status}">{inside}'
+            f"<system-out>{output}</system-out></testcase>")
+    return count_results.count(ElementTree.fromstring(case), allowed)
 
 
 class Count(unittest.TestCase):
