@@ -1,5 +1,6 @@
-// market_task: one research task. It waits for a signal, reads minute bars, then computes the realised
-// volatility of each symbol. Contract: examples/market/README.md; format: docs/formats/market-bin.md.
+// market_task: one research task. It waits for a signal, reads minute bars, then computes the
+// realised volatility of each symbol. Contract: examples/market/README.md; format:
+// docs/formats/market-bin.md.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -176,8 +177,7 @@ Result<nlohmann::json> Report(const Options& options, const std::vector<FileToRe
     const std::string& url = files[i].url;
     if (options.sha256) {
       const std::array<std::uint8_t, 32> digest = Sha256(sink.file(i));
-      report["sha256"][url] =
-          Hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+      report["sha256"][url] = Hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
     }
     if (!url.ends_with(".bin")) continue;
     Result<double> volatility = RealisedVolatility(sink.file(i));
@@ -200,8 +200,8 @@ Status Run(const Options& options) {
   if (Status read = client.value()->ReadFiles(files.value(), sink, kReadTimeout, {}); !read.ok()) {
     return read;
   }
-  Result<nlohmann::json> report = Report(options, files.value(), sink,
-                                         client.value()->source_bytes(), signal.value());
+  Result<nlohmann::json> report =
+      Report(options, files.value(), sink, client.value()->source_bytes(), signal.value());
   if (!report.ok()) return report.error();
   std::cout << report.value().dump() << std::endl;
   return {};

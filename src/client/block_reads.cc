@@ -50,8 +50,8 @@ BlockReads::Id BlockReads::Start(BlockWant want) {
   return id;
 }
 
-// The next to ask: a holder that was not asked yet, else one that refused for want of room, else the
-// upstream.
+// The next to ask: a holder that was not asked yet, else one that refused for want of room, else
+// the upstream.
 void BlockReads::AskNext(Id id, Read& read) {
   if (!backends_.workers.empty()) {
     std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
@@ -186,7 +186,7 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
   }
   switch (outcome.status.error().code()) {
     case Code::kOverloaded:  // Healthy and full; its reply says who else holds the block.
-        workers.Answered(member, read.key.file, outcome.load);
+      workers.Answered(member, read.key.file, outcome.load);
       window_.Replied(outcome.load.queue_depth);
       if (Contains(read.refused, member)) {
         // Refused although insisted upon: it takes no more from anybody.
@@ -272,9 +272,9 @@ Clock::time_point BlockReads::PingAt(const Read& read) const {
   return LastHeard(read) + Patience(read) / 2;
 }
 
-// A worker that does not answer a ping has stopped; that takes a ping, because silence may also mean
-// that this thread was elsewhere. One that answers may have a long queue or a slow store: it gets half
-// of the time there is.
+// A worker that does not answer a ping has stopped; that takes a ping, because silence may also
+// mean that this thread was elsewhere. One that answers may have a long queue or a slow store: it
+// gets half of the time there is.
 Clock::time_point BlockReads::GiveUpAt(const Read& read) const {
   const Clock::time_point progress = std::max(read.asked_at, read.arrival->last_progress());
   const Clock::time_point slow = progress + (read.want.deadline - read.asked_at) / 2;

@@ -10,7 +10,7 @@ namespace {
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
-constexpr std::uint64_t kSize = 5 * kFakeBlockBytes + 1000;
+constexpr std::uint64_t kSize = 3 * kFakeBlockBytes + 1000;
 
 // Reads the whole file block by block, and expects the right bytes.
 Status ReadWhole(FakePool& pool, const std::shared_ptr<const FileVersion>& file,
@@ -39,7 +39,7 @@ TEST(BlockReads, AnyOneFaultIsInvisible) {
                           Code::kStale, Code::kCancelled, Code::kInternal}) {
     for (const Trick trick : {Trick::kFail, Trick::kBreak, Trick::kShort, Trick::kElsewhere}) {
       for (std::uint16_t holders = 1; holders <= 3; ++holders) {
-        for (int nth = 0; nth < 6; ++nth) {
+        for (int nth = 0; nth < 4; ++nth) {
           FakePool pool(3);
           for (FakeWorker* worker : pool.workers) {
             worker->SetLoad({.queue_depth = 0, .holders = holders});
@@ -58,7 +58,7 @@ TEST(BlockReads, AllWorkersDeadIsTheUpstreamsTurn) {
   FakePool pool(3);
   for (FakeWorker* worker : pool.workers) worker->Play(0, 1000, Trick::kFail);
   EXPECT_TRUE(ReadWhole(pool, pool.Put("a", "v1", kSize)).ok());
-  EXPECT_EQ(pool.store.reads(), 6);
+  EXPECT_EQ(pool.store.reads(), 4);
   EXPECT_EQ(pool.backends.upstream_bytes, kSize);
   EXPECT_EQ(pool.backends.peer_bytes, 0u);
 }
@@ -73,7 +73,7 @@ TEST(BlockReads, TheUpstreamIsLeftAloneWhileWorkersServe) {
 TEST(BlockReads, WithoutWorkersAllComesFromTheUpstream) {
   FakePool pool(0);
   EXPECT_TRUE(ReadWhole(pool, pool.Put("a", "v1", kSize)).ok());
-  EXPECT_EQ(pool.store.reads(), 6);
+  EXPECT_EQ(pool.store.reads(), 4);
 }
 
 TEST(BlockReads, WhatIsTrueOfTheFileIsSurfaced) {
@@ -204,8 +204,8 @@ TEST(BlockReads, PartsOfGranulesComeWhole) {
       if (begin >= end) continue;
       std::vector<std::byte> bytes(end - begin + 2, std::byte{7});
       BlockReads reads(pool.backends);
-      reads.Start(BlockWant{file, kFakeBlockBytes + begin,
-                            std::span(bytes).subspan(1, end - begin), Clock::now() + 10s});
+      reads.Start(BlockWant{file, kFakeBlockBytes + begin, std::span(bytes).subspan(1, end - begin),
+                            Clock::now() + 10s});
       const auto ended = reads.Next(Clock::now() + 10s, {});
       ASSERT_TRUE(ended && ended->status.ok());
       EXPECT_EQ(bytes.front(), std::byte{7});

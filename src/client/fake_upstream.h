@@ -1,28 +1,35 @@
 // FakeUpstream: a store in memory, whose nth read or question can be made to fail.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/mutex.h"
+#include "base/rng.h"
 #include "upstream/upstream.h"
 
 namespace forebay {
 
-// Bytes that tell where they belong: no two files, versions or offsets look alike.
-inline std::byte ByteAt(const std::string& path, const std::string& version, std::uint64_t offset) {
-  const std::uint64_t seed = path.size() * 131 + version.size() * 977 + path.back() + version.back();
-  return static_cast<std::byte>((offset * 2654435761u + (offset >> 16) + seed) >> 5);
-}
-
+// Bytes that tell where they belong: no two files, versions or offsets look alike. Files are at
+// most 8 MiB long.
 inline std::vector<std::byte> BytesOf(const std::string& path, const std::string& version,
                                       std::uint64_t offset, std::uint64_t length) {
+  static constexpr std::size_t kStartsMax = 1u << 20;
+  static const std::vector<std::uint64_t> kPattern = [] {
+    Rng rng(1);
+    std::vector<std::uint64_t> words(((8u << 20) + kStartsMax) / sizeof(std::uint64_t));
+    for (std::uint64_t& word : words) word = rng.Next();
+    return words;
+  }();
+  const std::uint64_t start = DigestOf(path + "\n" + version).Low64() % kStartsMax;
   std::vector<std::byte> bytes(length);
-  for (std::uint64_t i = 0; i < length; ++i) bytes[i] = ByteAt(path, version, offset + i);
+  if (length == 0) return bytes;
+  std::memcpy(bytes.data(), reinterpret_cast<const std::byte*>(kPattern.data()) + start + offset,
+              length);
   return bytes;
 }
 
@@ -63,8 +70,7 @@ class FakeUpstream : public Upstream {
   }
 
   Result<ListPage> List(const std::string& directory, const std::string& after,
-                        Deadline /*deadline*/, std::stop_token /*stop*/) override
-      EXCLUDES(mutex_) {
+                        Deadline /*deadline*/, std::stop_token /*stop*/) override EXCLUDES(mutex_) {
     ++lists_;
     MutexLock lock(mutex_);
     ListPage page;
@@ -113,8 +119,7 @@ class FakeUpstream : public Upstream {
       if (found == files_.end()) return Error(Code::kNotFound, range.path);
       if (found->second.version != range.version) return Error(Code::kChanged, range.path);
     }
-    if (Status written =
-            sink.Write(BytesOf(range.path, range.version, range.offset, range.length));
+    if (Status written = sink.Write(BytesOf(range.path, range.version, range.offset, range.length));
         !written.ok()) {
       return written.error();
     }

@@ -198,24 +198,19 @@ class FakeWorker : public WorkerLink {
       case Trick::kServe:
         if (!held.call.fill_only) Send(held, begin, end);
         break;
-      case Trick::kFail:
-        outcome.status = Error(code_, "as told");
-        break;
+      case Trick::kFail: outcome.status = Error(code_, "as told"); break;
       case Trick::kBreak:
         Send(held, begin, std::min(begin + kGranuleBytes, end));
         outcome.status = Error(code_, "as told");
         break;
-      case Trick::kShort:
-        Send(held, begin, std::min(begin + kGranuleBytes, end));
-        break;
+      case Trick::kShort: Send(held, begin, std::min(begin + kGranuleBytes, end)); break;
       case Trick::kElsewhere:
         if (!Send(held, end, end + kGranuleBytes)) {
           outcome.status = Error(Code::kInternal, "nobody asked for it");
         }
         break;
       case Trick::kStop:
-      case Trick::kSlow:
-        CHECK(false);
+      case Trick::kSlow: CHECK(false);
     }
     held.receiver->Done(std::move(outcome));
   }
@@ -227,8 +222,8 @@ class FakeWorker : public WorkerLink {
       const std::uint32_t length = std::min(kGranuleBytes, end - at);
       const std::span<std::byte> space = held.receiver->Destination(at, length);
       if (space.size() != length) return false;
-      const std::vector<std::byte> bytes =
-          BytesOf(block.path, block.version, std::uint64_t{block.index} * block_bytes_ + at, length);
+      const std::vector<std::byte> bytes = BytesOf(
+          block.path, block.version, std::uint64_t{block.index} * block_bytes_ + at, length);
       std::memcpy(space.data(), bytes.data(), length);
       held.receiver->Received(at, length, GranuleChecksums(bytes));
     }

@@ -81,8 +81,7 @@ TEST(ReadFiles, HandsOutInOrder) {
         pool.Put(requests[i].url.substr(7), "v1", sizes.back());
       }
       KeepingSink sink;
-      const Status read =
-          ReadFilesRun(pool.backends, pool.lookups, sink, 10s).Run(requests, {});
+      const Status read = ReadFilesRun(pool.backends, pool.lookups, sink, 10s).Run(requests, {});
       ASSERT_TRUE(read.ok()) << read.error().message();
       ExpectWhole(sink, requests, sizes);
       EXPECT_EQ(pool.store.reads() == 0, members > 0);
@@ -141,8 +140,7 @@ TEST(ReadFiles, AnEarlyChangeIsStartedAgain) {
   FakePool pool(2);
   std::vector<FileToRead> requests = Requests(2);
   for (FileToRead& request : requests) {
-    request.attributes =
-        pool.Put(request.url.substr(7), "v1", 3 * kFakeBlockBytes)->attributes;
+    request.attributes = pool.Put(request.url.substr(7), "v1", 3 * kFakeBlockBytes)->attributes;
   }
   pool.store.Put("d/0", "version 2", 2 * kFakeBlockBytes);
   for (FakeWorker* worker : pool.workers) worker->Replace("d/0", "version 2");
