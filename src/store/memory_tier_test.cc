@@ -40,14 +40,13 @@ TEST_P(MemoryTierTest, WhatWasFilledIsLeasedWithItsChecksums) {
   EXPECT_EQ(found->state(), BlockHandle::State::kComplete);
   EXPECT_EQ(found->ready_bytes(), kBlock - 1000);
 
-  const std::vector<std::byte> expected = BytesOf(1, kBlock - 1000);
+  const Bytes expected = BytesOf(1, kBlock - 1000);
   EXPECT_EQ(ReadBlock(*found), expected);
   const std::uint32_t offset = 3 * kGranuleBytes;
   Result<SendLease> lease = found->Lease(offset, kBlock - 1000 - offset);
   ASSERT_TRUE(lease.ok());
-  EXPECT_EQ(ReadLease(lease.value()),
-            std::vector<std::byte>(expected.begin() + offset, expected.end()));
-  EXPECT_EQ(lease.value().checksums(), GranuleChecksums(std::span(expected).subspan(offset)));
+  EXPECT_EQ(ReadLease(lease.value()), Bytes(expected.begin() + offset, expected.end()));
+  EXPECT_EQ(lease.value().checksums(), ChecksumsOf(std::span(expected).subspan(offset)));
   EXPECT_EQ(tier_->usage().used_bytes, kBlock - 1000);
   EXPECT_EQ(tier_->usage().blocks, 1u);
   EXPECT_FALSE(tier_->Find(KeyOf(2)).has_value());
@@ -70,9 +69,9 @@ TEST_P(MemoryTierTest, GranulesAreShownWhenPublishedAndNoSooner) {
 
   Result<SendLease> lease = handle.Lease(kGranuleBytes, kGranuleBytes);
   ASSERT_TRUE(lease.ok());
-  const std::vector<std::byte> all = BytesOf(1, kBlock);
+  const Bytes all = BytesOf(1, kBlock);
   EXPECT_EQ(lease.value().checksums(),
-            GranuleChecksums(std::span(all).subspan(kGranuleBytes, kGranuleBytes)));
+            ChecksumsOf(std::span(all).subspan(kGranuleBytes, kGranuleBytes)));
   lease.value().Acknowledge();
 
   waker->Clear();
