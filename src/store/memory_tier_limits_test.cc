@@ -119,7 +119,7 @@ TEST(MemoryTierLimits, ATmpfsWithoutRoomForABlockIsRefused) {
 // Fills `path` until there is no room. Returns its bytes.
 void Hog(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  const std::vector<std::byte> page(4096);
+  const Bytes page(4096);
   while (write(fd.get(), page.data(), page.size()) > 0) continue;
 }
 
@@ -168,6 +168,29 @@ TEST(MemoryTierLimits, AChunkThatGetsNoNewPagesIsRetired) {
   EXPECT_EQ(tier->usage().capacity_bytes, 8 * kMiB);
   EXPECT_EQ(tier->FindOrBegin(KeyOf(100), kBlock).error().code(), Code::kOverloaded);
   EXPECT_EQ(tier->usage().capacity_bytes, 0u);
+}
+
+// The mountinfo(5) line of what is mounted on `path`.
+std::string MountLine(const std::string& path) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    if (line.find(' ' + path + ' ') != std::string::npos) return line;
+  }
+  return "";
+}
+
+TEST(MemoryTierLimits, TheOwnMountIsPrivateBoundedAndHugeWhereBlocksAre) {
+  for (const std::uint32_t block_bytes : {kBlock, 4u << 20}) {
+    TestDirectory directory;
+    TierOptions options = SmallTier(directory, true);
+    options.block_bytes = block_bytes;
+    const auto tier = MemoryTier::Create(options).value();
+    const std::string line = MountLine(directory.path());
+    for (const char* part : {"nosuid", "nodev", "noexec", "size=10240k", "mode=700"}) {
+      EXPECT_NE(line.find(part), std::string::npos) << part << " in " << line;
+    }
+    EXPECT_EQ(line.find("huge=within_size") != std::string::npos, block_bytes > kBlock) << line;
+  }
 }
 
 TEST(MemoryTierLimits, WithoutPermissionToMountTheDirectoryIsUsed) {
