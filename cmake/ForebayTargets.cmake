@@ -3,6 +3,7 @@
 # tests/tidy/check_includes.py (run by CTest) holds #include lines to the same DEPS.
 
 option(FOREBAY_PCH "Precompile the standard headers that most files include" ON)
+option(FOREBAY_BENCH "Build the micro benchmarks (Google Benchmark)" OFF)
 set(FOREBAY_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 set(FOREBAY_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wnon-virtual-dtor
@@ -104,4 +105,15 @@ function(forebay_fuzz name)
     add_test(NAME fuzz.${name} COMMAND ${name}_fuzz ${corpus})
   endif()
   set_tests_properties(fuzz.${name} PROPERTIES LABELS "fuzz" TIMEOUT 60)
+endfunction()
+
+# forebay_bench(folder a_bench.cc...): one executable with all micro benchmarks of a folder.
+function(forebay_bench folder)
+  if(NOT FOREBAY_BENCH)
+    return()
+  endif()
+  find_package(benchmark REQUIRED)
+  add_executable(${folder}_bench ${ARGN})
+  forebay_target_defaults(${folder}_bench)
+  target_link_libraries(${folder}_bench PRIVATE forebay_${folder} benchmark::benchmark_main)
 endfunction()

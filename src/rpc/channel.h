@@ -89,7 +89,8 @@ class Channel {
   CallId StartRead(const BlockCall& call, std::shared_ptr<BlockReceiver> receiver) EXCLUDES(mutex_);
 
   // After this returned, the receiver of `id` is not called any more. If its bytes are arriving right
-  // now the connection is closed, which ends the other calls with kUnavailable.
+  // now the connection is closed, which ends the other calls with kUnavailable. Do not hold a lock
+  // that its methods take.
   void Cancel(CallId id) EXCLUDES(mutex_);
 
   // One name, or one page of a listing, from the directory's home. Waits for the answer.
@@ -100,15 +101,26 @@ class Channel {
   // The newest report, from any reply.
   LoadReport load() const;
 
+  // Asks the worker for a sign of life. Not connected: does nothing.
+  void Ping();
+  // When the newest bytes came in; the clock's epoch before the first.
+  Deadline last_heard() const { return last_heard_.load(); }
+
   // Calls in flight.
   std::size_t outstanding() const EXCLUDES(mutex_);
 
  private:
   struct PendingLookup;
+  enum class CallState {
+    kWaiting,    // For a frame.
+    kReceiving,  // The receiver thread is writing into its buffer.
+    kFinishing,  // Its Done is running.
+  };
   struct Call {
     std::shared_ptr<BlockReceiver> receiver;  // Null: a lookup.
     std::shared_ptr<PendingLookup> lookup;
-    bool receiving = false;  // The receiver thread is writing into its buffer.
+    CallState state = CallState::kWaiting;
+    bool cancelled = false;  // Somebody waits for it to go; its Done is not called.
   };
 
   Result<LookupReply> Ask(FrameType type, const Lookup& lookup, Deadline deadline,
@@ -121,14 +133,19 @@ class Channel {
   Status ReceiveFrames(int fd, std::stop_token stop) EXCLUDES(mutex_);
   Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
+  Status ReceivePayload(int fd, std::span<std::byte> space);
   Status Discard(int fd, std::uint32_t bytes);
+  BlockReceiver* Claim(CallId id) EXCLUDES(mutex_);
+  void Release(CallId id) EXCLUDES(mutex_);
   void Finish(CallId id, BlockReceiver::Outcome outcome) EXCLUDES(mutex_);
+  void AcknowledgeIfDue(std::uint64_t received) EXCLUDES(mutex_);
   void FailAll(const Error& error) EXCLUDES(mutex_);
 
   const Address address_;
   const ChannelOptions options_;
   std::atomic<std::uint32_t> queue_depth_ = 0;
   std::atomic<std::uint16_t> holders_ = 1;
+  std::atomic<Deadline> last_heard_ = Deadline();
   std::atomic<std::uint64_t> received_ = 0;  // Data frames on this connection.
 
   mutable Mutex mutex_;  // Order: mutex_ before write_mutex_.

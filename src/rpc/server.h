@@ -54,6 +54,8 @@ class Reply {
  public:
   virtual ~Reply() = default;
   virtual bool Ready() = 0;
+  // Whether its frames carry blocks, and so need a place on the link.
+  virtual bool NeedsLink() const = 0;
   // The next frame; Ready() was just true. Nothing: not ready after all.
   virtual std::optional<ReplyFrame> Next() = 0;
 };
