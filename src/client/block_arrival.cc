@@ -9,11 +9,9 @@
 
 namespace forebay {
 
-BlockArrival::BlockArrival(const ArrivalRange& range, std::function<void()> progress,
-                           std::function<void(Outcome)> done)
+BlockArrival::BlockArrival(const ArrivalRange& range, std::function<void(Outcome)> done)
     : range_(range),
       end_(range.offset + static_cast<std::uint32_t>(range.destination.size())),
-      progress_(std::move(progress)),
       done_(std::move(done)),
       granules_(GranulesOf(end_) - first_granule()),
       missing_(static_cast<std::uint32_t>(granules_.size())),
@@ -58,7 +56,6 @@ void BlockArrival::Received(std::uint32_t offset, std::uint32_t length,
     if (!granules_[granule]) --missing_;
     granules_[granule] = true;
   }
-  progress_();
 }
 
 void BlockArrival::Done(Outcome outcome) {

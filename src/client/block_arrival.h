@@ -24,9 +24,8 @@ struct ArrivalRange {
 // Thread safety: as BlockReceiver says; `last_progress` from any thread.
 class BlockArrival : public BlockReceiver {
  public:
-  // `progress` is called whenever bytes came, `done` once, at the end and after `complete` was set.
-  BlockArrival(const ArrivalRange& range, std::function<void()> progress,
-               std::function<void(Outcome)> done);
+  // `done` is called once, at the end; it must not block. An end without all bytes is kInternal.
+  BlockArrival(const ArrivalRange& range, std::function<void(Outcome)> done);
 
   std::span<std::byte> Destination(std::uint32_t offset, std::uint32_t length) override;
   void Received(std::uint32_t offset, std::uint32_t length,
@@ -45,7 +44,6 @@ class BlockArrival : public BlockReceiver {
 
   const ArrivalRange range_;
   const std::uint32_t end_;  // Of the wanted bytes, in the block.
-  const std::function<void()> progress_;
   const std::function<void(Outcome)> done_;
   std::vector<bool> granules_;      // Which of the wanted ones are there.
   std::uint32_t missing_;           // How many are not.

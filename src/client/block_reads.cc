@@ -8,11 +8,6 @@
 namespace forebay {
 namespace {
 
-// A block waits its turn at a busy worker at least this fast: the slowest link that Forebay is made
-// for, 250 Mbit/s. Slower than that counts as stalled.
-constexpr std::uint64_t kTurnBytesPerSecond = 30'000'000;
-// A worker that answers others but not this request has lost it after this many patiences.
-constexpr int kLostPatiences = 4;
 // Requests for small parts cost a worker little: so many count as one block of the window.
 constexpr std::size_t kSmallPerBlock = 8;
 
@@ -86,8 +81,7 @@ void BlockReads::AskWorker(Id id, Read& read, MemberIndex member, bool insist) {
   read.asked_at = Clock::now();
   ++read.attempt;
   read.arrival = std::make_shared<BlockArrival>(
-      range, [&workers = backends_.workers, member] { workers.Heard(member); },
-      [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
+      range, [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
         mailbox->Post(Letter{id, attempt, false, std::move(outcome)});
       });
   const BlockCall call{
@@ -231,40 +225,54 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
   }
 }
 
+// Leaves the upstream half of a short deadline.
+Clock::duration BlockReads::Patience(const Read& read) const {
+  return std::min<Clock::duration>(backends_.limits.stall_patience,
+                                   (read.want.deadline - read.asked_at) / 2);
+}
+
+Clock::time_point BlockReads::LastHeard(const Read& read) const {
+  return std::max({read.asked_at, read.arrival->last_progress(),
+                   backends_.workers.link(read.member).last_heard()});
+}
+
+// A worker that shows no sign of life has stopped. One that does may have a long queue or a slow
+// store; it gets half of the time there is.
 Clock::time_point BlockReads::StallsAt(const Read& read) const {
-  const Workers& workers = backends_.workers;
-  // Leaves the upstream half of a short deadline.
-  const Clock::duration half = (read.want.deadline - read.asked_at) / 2;
-  const Clock::duration patience =
-      std::min<Clock::duration>(backends_.limits.stall_patience, half);
-  const auto turn = std::chrono::milliseconds(
-      std::uint64_t{workers.queue_depth(read.member)} * backends_.limits.block_bytes * 1000 /
-      kTurnBytesPerSecond);
   const Clock::time_point progress = std::max(read.asked_at, read.arrival->last_progress());
-  const Clock::time_point heard = std::max(progress, workers.last_heard(read.member));
-  return std::min({heard + patience + turn, progress + kLostPatiences * (patience + turn),
-                   progress + half});
+  return std::min(LastHeard(read) + Patience(read),
+                  progress + (read.want.deadline - read.asked_at) / 2);
+}
+
+bool BlockReads::PingDue(const Read& read) const {
+  return read.pinged_at <= LastHeard(read);
 }
 
 void BlockReads::CheckTime(Clock::time_point now) {
-  std::vector<Id> late;
-  for (const auto& [id, read] : reads_) {
-    if (now >= read.want.deadline || (!read.at_upstream && now >= StallsAt(read))) {
-      late.push_back(id);
-    }
-  }
-  for (const Id id : late) {
+  std::vector<Id> ids;
+  for (const auto& [id, read] : reads_) ids.push_back(id);
+  for (const Id id : ids) {
     Read& read = reads_.at(id);
     if (now >= read.want.deadline) {
       GiveUp(read);
       End(id, Error(Code::kDeadlineExceeded, "no answer within the deadline"));
-      continue;
+    } else if (!read.at_upstream) {
+      CheckWorker(id, read, now);
     }
+  }
+}
+
+void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
+  WorkerLink& link = backends_.workers.link(read.member);
+  if (now >= StallsAt(read)) {
     ++read.attempt;
-    backends_.workers.link(read.member).Cancel(read.call);
+    link.Cancel(read.call);
     backends_.workers.Failed(read.member);
     read.failed.push_back(read.member);
     AskNext(id, read);
+  } else if (PingDue(read) && now >= LastHeard(read) + Patience(read) / 2) {
+    read.pinged_at = now;
+    link.Ping();
   }
 }
 
@@ -272,7 +280,9 @@ Clock::time_point BlockReads::NextCheck() const {
   Clock::time_point next = Clock::time_point::max();
   for (const auto& [id, read] : reads_) {
     next = std::min(next, read.want.deadline);
-    if (!read.at_upstream) next = std::min(next, StallsAt(read));
+    if (read.at_upstream) continue;
+    next = std::min(next, StallsAt(read));
+    if (PingDue(read)) next = std::min(next, LastHeard(read) + Patience(read) / 2);
   }
   return next;
 }

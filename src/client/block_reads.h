@@ -86,6 +86,7 @@ class BlockReads {
     UpstreamReads::JobId job = 0;    // If at_upstream.
     std::shared_ptr<BlockArrival> arrival;
     Clock::time_point asked_at;
+    Clock::time_point pinged_at;
   };
 
   void AskNext(Id id, Read& read);
@@ -96,8 +97,12 @@ class BlockReads {
   void HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome);
   void End(Id id, Status status);
   void CheckTime(Clock::time_point now);
-  // When `read` will have stalled, unless something comes.
+  void CheckWorker(Id id, Read& read, Clock::time_point now);
+  Clock::duration Patience(const Read& read) const;
+  Clock::time_point LastHeard(const Read& read) const;
+  // When `read` will have stalled, unless its worker shows a sign of life.
   Clock::time_point StallsAt(const Read& read) const;
+  bool PingDue(const Read& read) const;
   Clock::time_point NextCheck() const;
 
   Backends& backends_;

@@ -21,6 +21,8 @@ class ChannelLink : public WorkerLink {
   Result<LookupReply> List(const Lookup& lookup, Deadline deadline, std::stop_token stop) override {
     return channel_.List(lookup, deadline, stop);
   }
+  void Ping() override { channel_.Ping(); }
+  Deadline last_heard() const override { return channel_.last_heard(); }
 
  private:
   Channel channel_;

@@ -23,6 +23,8 @@ class WorkerLink {
                                    std::stop_token stop) = 0;
   virtual Result<LookupReply> List(const Lookup& lookup, Deadline deadline,
                                    std::stop_token stop) = 0;
+  virtual void Ping() = 0;
+  virtual Deadline last_heard() const = 0;
 };
 
 // The link to a real worker. Touches no network before the first call.

@@ -19,9 +19,8 @@ constexpr std::size_t kDirectoryHolders = 2;
 Workers::Workers(Ring ring, std::vector<std::unique_ptr<WorkerLink>> links, std::uint64_t seed)
     : ring_(std::move(ring)),
       links_(std::move(links)),
-      heard_(links_.size()),
-      depths_(links_.size()),
       chooser_(seed),
+      depths_(links_.size()),
       counts_(kFilesMax) {
   CHECK(ring_.size() == links_.size());
 }
@@ -62,16 +61,14 @@ std::optional<MemberIndex> Workers::Ask(std::span<const MemberIndex> members) {
 }
 
 void Workers::Answered(MemberIndex member, const FileKey& file, LoadReport load) {
-  Heard(member);
-  depths_[member] = load.queue_depth;
   MutexLock lock(mutex_);
+  depths_[member] = load.queue_depth;
   chooser_.Answered(member, load.queue_depth);
   counts_.Use(file, [](const HolderCount&) {}) =
       HolderCount{.holders = load.holders, .until = Clock::now() + kCountTime};
 }
 
 void Workers::AnsweredLookup(MemberIndex member) {
-  Heard(member);
   MutexLock lock(mutex_);
   chooser_.Answered(member, depths_[member]);
 }

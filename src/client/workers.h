@@ -3,7 +3,6 @@
 // The decisions are core's (Ring, Chooser); this holds their state for all readers of a process.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,14 +49,6 @@ class Workers {
   void Failed(MemberIndex member) EXCLUDES(mutex_);
   void Abandoned(MemberIndex member) EXCLUDES(mutex_);
 
-  // A sign of life, from any thread. A worker that answers anybody has not stalled.
-  void Heard(MemberIndex member) { heard_[member] = Clock::now().time_since_epoch().count(); }
-  Clock::time_point last_heard(MemberIndex member) const {
-    return Clock::time_point(Clock::duration(heard_[member]));
-  }
-  // Blocks that waited for the worker's link when it last answered.
-  std::uint32_t queue_depth(MemberIndex member) const { return depths_[member]; }
-
  private:
   struct HolderCount {
     std::uint16_t holders = 1;
@@ -66,11 +57,10 @@ class Workers {
 
   const Ring ring_;
   const std::vector<std::unique_ptr<WorkerLink>> links_;
-  std::vector<std::atomic<Clock::rep>> heard_;
-  std::vector<std::atomic<std::uint32_t>> depths_;
 
   Mutex mutex_;
   Chooser chooser_ GUARDED_BY(mutex_);
+  std::vector<std::uint32_t> depths_ GUARDED_BY(mutex_);  // As last reported.
   RecentMap<FileKey, HolderCount, KeyHash> counts_ GUARDED_BY(mutex_);
 };
 

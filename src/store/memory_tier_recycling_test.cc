@@ -139,6 +139,40 @@ TEST_P(RecyclingTest, AReaderThatAcknowledgedOneOfTwoSendsKeepsTheOther) {
   EXPECT_EQ(Receive(pair_.receiver.get(), sent), Expected(sent));
 }
 
+// Nobody acknowledges anything: no slot is ever clean again, and chunks are punched.
+TEST_P(RecyclingTest, WhenAllIsDirtyWholeChunksGetNewPages) {
+  constexpr std::size_t kPart = 4096;
+  const std::uint32_t slots = std::max(options_.block_bytes, 2u << 20) / options_.block_bytes;
+  std::vector<SendLease> leases;
+  for (std::uint64_t i = 0; i < slots; ++i) {
+    const BlockHandle handle = Fill(*tier_, KeyOf(i), options_.block_bytes, i).value();
+    leases.push_back(handle.Lease(0, options_.block_bytes).value());
+    auto offset = static_cast<off_t>(leases.back().file_offset());
+    ASSERT_EQ(sendfile(pair_.sender.get(), leases.back().fd(), &offset, kPart), kPart);
+    leases.back().Sent();
+  }
+  Refill();
+  for (std::uint64_t i = 0; i < slots; ++i) {
+    EXPECT_EQ(Receive(pair_.receiver.get(), kPart), BytesOf(i, kPart)) << i;
+  }
+  EXPECT_LE(tier_->usage().allocated_bytes, options_.quota_bytes);
+}
+
+// Every chunk has a send under way, so that no chunk can be had, and all else is dirty.
+TEST_P(RecyclingTest, WhereNothingCanBeHadTheTierIsOverloadedNotEmptied) {
+  const std::uint32_t slots = std::max(options_.block_bytes, 2u << 20) / options_.block_bytes;
+  std::vector<SendLease> leases;
+  for (std::uint64_t i = 0; i < slots; ++i) {
+    const BlockHandle handle = Fill(*tier_, KeyOf(i), options_.block_bytes, i).value();
+    leases.push_back(handle.Lease(0, options_.block_bytes).value());
+    if (i > 0) leases.back().Sent();
+  }
+  EXPECT_EQ(tier_->FindOrBegin(KeyOf(999), options_.block_bytes).error().code(), Code::kOverloaded);
+  EXPECT_GE(tier_->usage().blocks, std::max(slots, 9u) - 8);
+  for (SendLease& lease : leases) lease.Acknowledge();
+  EXPECT_TRUE(Fill(*tier_, KeyOf(999), options_.block_bytes, 1).ok());
+}
+
 // The test of these tests: with the rule broken by an acknowledgement that comes too early, the
 // reader does see the new block's bytes. Were this to pass unchanged, the kernel would copy and the
 // tests above would prove nothing.

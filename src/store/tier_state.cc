@@ -205,24 +205,24 @@ TierState::Step TierState::NextStep(std::uint32_t bytes, int& unusable_victims) 
 
 TierState::Step TierState::EvictFor(std::uint32_t bytes, int& unusable_victims) {
   const std::uint32_t slot_bytes = slots_.map().SlotBytesFor(bytes);
-  const auto fits = [this, slot_bytes](SlotId slot)
-                        REQUIRES(mutex_) { return slots_.map().SlotBytes(slot) == slot_bytes; };
-  // A slot of another size helps only if its whole chunk can be had.
-  const auto is_pinned = [this, &fits](const BlockKey& key) REQUIRES(mutex_) {
+  // A slot of another size, or one that stays dirty, helps only if its whole chunk can be had.
+  const auto chunk_must_go = [this, slot_bytes, &unusable_victims](SlotId slot) REQUIRES(mutex_) {
+    return slots_.map().SlotBytes(slot) != slot_bytes || unusable_victims >= kUnusableVictimsMax;
+  };
+  const auto is_pinned = [this, &chunk_must_go](const BlockKey& key) REQUIRES(mutex_) {
     const SlotId slot = index_.at(key)->place().slot;
-    return fits(slot) ? !slots_.Evictable(slot) : !slots_.ChunkEvictable(slot.chunk);
+    return chunk_must_go(slot) ? !slots_.ChunkEvictable(slot.chunk) : !slots_.Evictable(slot);
   };
   const std::optional<BlockKey> victim = eviction_.Victim(is_pinned);
   if (!victim) return {Step::Kind::kFull, 0};
   TierBlock& block = *index_.at(*victim);
   const SlotId slot = block.place().slot;
-  const bool whole_chunk = !fits(slot);
+  const bool whole_chunk = chunk_must_go(slot);
   Evict(block, Reason::kCapacity);
-  if (!whole_chunk) ++unusable_victims;  // The search ends if it was usable.
-  if (whole_chunk ||
-      (unusable_victims > kUnusableVictimsMax && slots_.ChunkEvictable(slot.chunk))) {
+  if (whole_chunk) {
     EvictChunk(slot.chunk);
-    unusable_victims = 0;
+  } else {
+    ++unusable_victims;  // Were it usable, the search would end now.
   }
   return {};
 }
@@ -400,15 +400,15 @@ Status TierState::Provide(std::uint32_t chunk) {
 }
 
 void TierState::NoteRefusal(const Error& error) {
-  if (!refused_) {
-    Log(Level::kWarning, "tier: the file system refuses to let the cache grow",
-        {{"directory", options_.directory},
-         {"usable", FormatSize(slots_.map().capacity_bytes())},
-         {"quota", FormatSize(options_.quota_bytes)},
-         {"error", error.message()}});
-  }
   refused_ = true;
   bytes_since_refusal_ = 0;
+  const std::uint64_t usable = slots_.map().capacity_bytes();
+  if (std::exchange(logged_usable_bytes_, usable) == usable) return;
+  Log(Level::kWarning, "tier: the file system refuses to let the cache grow",
+      {{"directory", options_.directory},
+       {"usable", FormatSize(usable)},
+       {"quota", FormatSize(options_.quota_bytes)},
+       {"error", error.message()}});
 }
 
 std::uint64_t TierState::CapacityBytes() const {

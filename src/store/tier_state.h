@@ -115,6 +115,7 @@ class TierState : public std::enable_shared_from_this<TierState> {
   std::uint32_t providing_ GUARDED_BY(mutex_) = 0;  // Withdrawn chunks that are getting them.
   bool refused_ GUARDED_BY(mutex_) = false;         // The file system had no room.
   std::uint64_t bytes_since_refusal_ GUARDED_BY(mutex_) = 0;
+  std::optional<std::uint64_t> logged_usable_bytes_ GUARDED_BY(mutex_);
   bool background_wanted_ GUARDED_BY(mutex_) = true;
   std::uint64_t complete_bytes_ GUARDED_BY(mutex_) = 0;  // Payload.
   TaskGroup tasks_;                                      // Last: joined before what it uses goes.
