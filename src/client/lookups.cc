@@ -130,7 +130,7 @@ Result<Attributes> Lookups::Stat(const Place& place, std::chrono::milliseconds m
   const std::uint64_t hash =
       DirectoryHash64(DomainId{}, directory.store->dataset, directory.path);
   if (max_age.count() > 0) {
-    if (auto known = FindListed(hash, place.path.substr(directory.path.size()))) return *known;
+    if (const auto known = FindListed(hash, place.path.substr(directory.path.size()))) return *known;
   }
   const Lookup lookup{
       .store = place.store->url, .path = place.path, .after = "", .max_age = max_age};

@@ -16,6 +16,8 @@ std::shared_ptr<const FileVersion> MakeFileVersion(const Place& place, Attribute
 Result<Place> Stores::Find(const std::string& url) {
   Result<Location> location = ParseLocation(url);
   if (!location.ok()) return location.error();
+  std::string path = std::move(location.value().path);
+  location.value().path.clear();  // The store from its root, whatever is read of it first.
   const std::string store_url = location.value().scheme + "://" + location.value().bucket;
   MutexLock lock(mutex_);
   auto found = stores_.find(store_url);
@@ -35,7 +37,7 @@ Result<Place> Stores::Find(const std::string& url) {
               .upstream = std::move(upstream).value()});
     found = stores_.emplace(store_url, std::move(store)).first;
   }
-  return Place{found->second.get(), std::move(location).value().path};
+  return Place{found->second.get(), std::move(path)};
 }
 
 }  // namespace forebay

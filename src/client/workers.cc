@@ -63,14 +63,14 @@ std::optional<MemberIndex> Workers::Ask(std::span<const MemberIndex> members) {
 void Workers::Answered(MemberIndex member, const FileKey& file, LoadReport load) {
   MutexLock lock(mutex_);
   depths_[member] = load.queue_depth;
-  chooser_.Answered(member, load.queue_depth);
+  chooser_.Answered(member, load.queue_depth, Clock::now());
   counts_.Use(file, [](const HolderCount&) {}) =
       HolderCount{.holders = load.holders, .until = Clock::now() + kCountTime};
 }
 
 void Workers::AnsweredLookup(MemberIndex member) {
   MutexLock lock(mutex_);
-  chooser_.Answered(member, depths_[member]);
+  chooser_.Answered(member, depths_[member], Clock::now());
 }
 
 void Workers::Failed(MemberIndex member) {

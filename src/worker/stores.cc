@@ -1,5 +1,7 @@
 #include "worker/stores.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -49,23 +51,27 @@ const Location* Stores::Covering(const Location& location) const {
 
 Result<StorePath> Stores::Find(const std::string& url, const std::string& path) {
   if (!allow_status_.ok()) return allow_status_.error();
-  Result<Location> parsed = ParseLocation(url + "/");
+  Result<Location> parsed = ParseLocation(fmt::format("{}/", url));
   if (!parsed.ok()) return std::move(parsed).error();
   Location location = std::move(parsed).value();
   location.path = path;
   const bool is_file = location.scheme == "file";
   const Location* prefix = Covering(location);
   if ((prefix == nullptr && (is_file || !allow_.empty())) || (is_file && Climbs(path))) {
-    return Error(Code::kDenied, "\"" + UrlOf(location) +
-                                    "\": the workers' members file does not `allow` it; add a URL "
-                                    "prefix that covers it");
+    return Error(Code::kDenied,
+                 fmt::format("\"{}\": the workers' members file does not `allow` it; add a URL "
+                             "prefix that covers it",
+                             UrlOf(location)));
   }
   // A posix tree is opened at its prefix, so that no link leads out of it.
-  Location root = location;
-  root.path = is_file ? prefix->path : "";
-  while (root.path.ends_with('/')) root.path.pop_back();
-  std::string relative = is_file ? path.substr(std::min(root.path.size(), path.size())) : path;
-  if (is_file && relative.starts_with('/')) relative.erase(0, 1);
+  Location root{location.scheme, location.bucket, {}};
+  std::string_view relative = path;
+  if (is_file) {
+    root.path = prefix->path;
+    while (root.path.ends_with('/')) root.path.pop_back();
+    relative.remove_prefix(std::min(root.path.size(), relative.size()));
+    if (relative.starts_with('/')) relative.remove_prefix(1);
+  }
 
   MutexLock lock(mutex_);
   auto found = stores_.find(UrlOf(root));
@@ -82,7 +88,7 @@ Result<StorePath> Stores::Find(const std::string& url, const std::string& path) 
     store->uid = DatasetUid{DigestOf(store->dataset)};
     found = stores_.emplace(UrlOf(root), std::move(store)).first;
   }
-  return StorePath{found->second.get(), std::move(relative)};
+  return StorePath{found->second.get(), std::string(relative)};
 }
 
 }  // namespace forebay
