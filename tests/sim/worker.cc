@@ -1,0 +1,429 @@
+#include "sim/worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace forebay::sim {
+namespace {
+
+constexpr std::chrono::milliseconds kPeerTimeout{40};
+
+// The directory of a path: every file has one of its own here.
+std::uint64_t DirectoryHash(std::uint32_t path) {
+  return Mix64(0x5354'4154 + std::uint64_t{path});
+}
+
+}  // namespace
+
+SimWorker::State::State(const Config& config)
+    : slots({.block_bytes = kBlockBytes,
+             .slot_bytes_min = kSlotBytesMin,
+             .chunk_bytes_min = kChunkBytes}),
+      flights(config.flights_max, config.waiters_max),
+      order({.places = config.places, .waiting_max = config.waiting_max}),
+      hot({.members = config.workers,
+           .capacity_bytes = std::uint64_t{config.chunks} * kChunkBytes,
+           .window = std::chrono::milliseconds(200),
+           .files_max = 4}),
+      checks(config.flights_max, config.waiters_max) {
+  for (std::uint32_t i = 0; i < config.chunks; ++i) {
+    slots.AddChunk();
+    pages.push_back(std::make_shared<Words>(kChunkBytes / kWordBytes));
+  }
+}
+
+SimWorker::SimWorker(NodeId id, World& world) : id_(id), world_(world) {
+  Restart();
+}
+
+void SimWorker::Restart() {
+  state_ = std::make_unique<State>(world_.config());
+  state_->map = world_.newest_map();
+}
+
+bool SimWorker::IsHome(std::uint64_t hash) const {
+  const std::optional<std::uint32_t> home = map().Home(hash);
+  return home && World::NodeOf(map().ring().name(*home)) == id_;
+}
+
+void SimWorker::Receive(const Message& message) {
+  const bool newer = message.map > state_->map;
+  if (newer) {
+    state_->map = message.map;
+    state_->hot.SetMembers(
+        std::max<std::uint32_t>(1, static_cast<std::uint32_t>(map().ring().size())));
+  }
+  if (const auto* read = std::get_if<ReadRequest>(&message.body)) OnRead(message, *read);
+  if (const auto* reply = std::get_if<ReadReply>(&message.body)) OnReply(message, *reply);
+  if (const auto* ack = std::get_if<Acknowledgement>(&message.body)) OnAcknowledgement(ack->send);
+  if (const auto* cancel = std::get_if<Cancel>(&message.body)) OnCancel(message.from, cancel->id);
+  if (const auto* stat = std::get_if<StatRequest>(&message.body)) OnStat(message.from, *stat);
+}
+
+// Requests that this worker must not serve by what it knows of the rings.
+bool SimWorker::Refuses(const ReadRequest& request, bool older_map) const {
+  const std::uint64_t hash = KeyOf(request.name).Hash64();
+  if (request.asker == Asker::kHolder) return !IsHome(hash);
+  return request.asker == Asker::kReader && older_map && !IsHome(hash);
+}
+
+void SimWorker::OnRead(const Message& message, const ReadRequest& request) {
+  const BlockKey key = KeyOf(request.name);
+  std::uint32_t holders = 1;
+  if (request.asker == Asker::kReader) {
+    holders = state_->hot.Read(key.file, message.from,
+                               std::uint64_t{request.file_words} * kWordBytes, world_.now());
+  }
+  const SendClass send_class =
+      request.asker == Asker::kReader ? SendClass::kClient : SendClass::kPeer;
+  const Waiter waiter{message.from, request.id, send_class, request.tenant};
+  const auto block = state_->blocks.find(key);
+  if (block != state_->blocks.end() && block->second.filled) {
+    Serve(key, waiter);
+    return;
+  }
+  if (Refuses(request, message.map < state_->map)) {
+    Refuse(waiter, Code::kStale, holders);
+    return;
+  }
+  if (request.asker == Asker::kNewHome && !state_->flights.Contains(key)) {
+    Refuse(waiter, Code::kNotHere);
+    return;
+  }
+  switch (state_->flights.Join(key, waiter)) {
+    case Joined::kLead: StartFill(key, request.name, request.words); break;
+    case Joined::kFollow: break;
+    case Joined::kOverloaded: Refuse(waiter, Code::kOverloaded, holders); break;
+  }
+}
+
+void SimWorker::StartFill(const BlockKey& key, const BlockName& name, std::uint32_t words) {
+  const std::optional<SlotId> slot = MakeRoom(words * kWordBytes);
+  if (!slot) {
+    for (const Waiter& waiter : state_->flights.Finish(key)) Refuse(waiter, Code::kOverloaded);
+    return;
+  }
+  const Block block{name, *slot, words, false, 0, {}};
+  state_->blocks.emplace(key, block);
+  const std::optional<std::uint32_t> home = map().Home(key.Hash64());
+  if (!home) {
+    FillFailed(key, Code::kUnavailable);
+  } else if (!IsHome(key.Hash64())) {
+    AskPeer(block, World::NodeOf(map().ring().name(*home)), Asker::kHolder);
+  } else if (const auto previous = map().PreviousHome(key.Hash64())) {
+    AskPeer(block, World::NodeOf(*previous), Asker::kNewHome);
+  } else {
+    FillFromUpstream(key, AskedPrevious::kNone);
+  }
+}
+
+void SimWorker::AskPeer(const Block& block, NodeId peer, Asker asker) {
+  const std::uint64_t request = world_.NewId();
+  const BlockKey key = KeyOf(block.name);
+  state_->calls.emplace(request, PeerCall{key, asker});
+  Send(peer, ReadRequest{request, asker, block.name, block.words, 0, 0});
+  world_.scheduler().After(kPeerTimeout, id_, [this, request, peer] {
+    const auto call = state_->calls.find(request);
+    if (call == state_->calls.end()) return;
+    const PeerCall ended = call->second;
+    state_->calls.erase(call);
+    Send(peer, Cancel{request});
+    AfterPeer(ended, Code::kDeadlineExceeded);
+  });
+}
+
+void SimWorker::OnReply(const Message& message, const ReadReply& reply) {
+  if (!reply.error) Send(message.from, Acknowledgement{reply.send});
+  const auto call = state_->calls.find(reply.id);
+  if (call == state_->calls.end()) return;  // Late: nobody waits for it.
+  const PeerCall ended = call->second;
+  state_->calls.erase(call);
+  if (reply.error) {
+    AfterPeer(ended, *reply.error);
+  } else {
+    Filled(ended.key, reply.payload->Take());
+  }
+}
+
+// A peer did not give the block.
+void SimWorker::AfterPeer(const PeerCall& call, Code code) {
+  if (call.asker == Asker::kHolder) {
+    FillFailed(call.key, code == Code::kStale ? Code::kUnavailable : code);
+  } else if (!IsHome(call.key.Hash64())) {
+    FillFailed(call.key, Code::kUnavailable);
+  } else {
+    FillFromUpstream(call.key,
+                     code == Code::kNotHere ? AskedPrevious::kLacked : AskedPrevious::kFailed);
+  }
+}
+
+void SimWorker::FillFromUpstream(const BlockKey& key, AskedPrevious asked) {
+  WithUpstream([this, key, asked] {
+    // The ring may have changed while the request waited for its turn.
+    if (!IsHome(key.Hash64())) {
+      UpstreamDone();
+      FillFailed(key, Code::kUnavailable);
+      return;
+    }
+    const BlockName name = state_->blocks.at(key).name;
+    world_.Fetched(id_, name, state_->map, asked);
+    world_.store().Read(id_, name, [this, key, name](const Result<Words>& words) {
+      UpstreamDone();
+      if (words.ok()) {
+        Filled(key, words.value());
+      } else {
+        world_.FetchFailed(name);
+        FillFailed(key, words.error().code());
+      }
+    });
+  });
+}
+
+void SimWorker::Filled(const BlockKey& key, const Words& words) {
+  Block& block = state_->blocks.at(key);
+  const std::size_t first = state_->slots.OffsetInChunk(block.slot) / kWordBytes;
+  std::copy(words.begin(), words.end(),
+            state_->pages[block.slot.chunk]->begin() + static_cast<std::ptrdiff_t>(first));
+  block.filled = true;
+  block.filled_at = world_.now();
+  state_->eviction.Inserted(key, state_->slots.SlotBytes(block.slot));
+  for (const Waiter& waiter : state_->flights.Finish(key)) Serve(key, waiter);
+}
+
+void SimWorker::FillFailed(const BlockKey& key, Code code) {
+  const auto block = state_->blocks.find(key);
+  state_->slots.Free(block->second.slot, false);
+  state_->blocks.erase(block);
+  for (const Waiter& waiter : state_->flights.Finish(key)) Refuse(waiter, code);
+}
+
+void SimWorker::Refuse(const Waiter& waiter, Code code, std::uint32_t holders) {
+  ReadReply reply;
+  reply.id = waiter.request;
+  reply.error = code;
+  reply.depth = static_cast<std::uint32_t>(state_->order.waiting());
+  reply.holders = holders;
+  Send(waiter.node, reply);
+}
+
+void SimWorker::Serve(const BlockKey& key, const Waiter& waiter) {
+  const auto ticket = state_->order.Arrive(waiter.send_class, DomainId{waiter.tenant});
+  if (!ticket) {
+    Refuse(waiter, Code::kOverloaded);
+    return;
+  }
+  state_->eviction.Touched(key);
+  ++state_->blocks.at(key).pins;
+  state_->sending.emplace(*ticket, Sending{waiter, key});
+  Pump();
+}
+
+void SimWorker::Pump() {
+  for (const SendOrder::Ticket ticket : state_->order.Grant()) {
+    const std::chrono::microseconds takes(50 + world_.rng().Below(200));
+    world_.scheduler().After(takes, id_, [this, ticket] { Sent(ticket); });
+  }
+}
+
+void SimWorker::Sent(SendOrder::Ticket ticket) {
+  const auto found = state_->sending.find(ticket);
+  if (found == state_->sending.end()) return;  // Cancelled meanwhile.
+  if (world_.rng().Chance(world_.config().stall, 1000)) {
+    state_->order.Yield(ticket);
+    Pump();
+    return;
+  }
+  const Sending sending = found->second;
+  state_->sending.erase(found);
+  state_->order.Leave(ticket);
+  Block& block = state_->blocks.at(sending.key);
+  --block.pins;
+  ReadReply reply;
+  reply.id = sending.to.request;
+  reply.send = world_.NewId();
+  reply.payload =
+      std::make_shared<Payload>(state_->pages[block.slot.chunk],
+                                state_->slots.OffsetInChunk(block.slot) / kWordBytes, block.words);
+  reply.depth = static_cast<std::uint32_t>(state_->order.waiting());
+  if (sending.to.send_class == SendClass::kClient) {
+    reply.holders =
+        state_->hot.Read(sending.key.file, sending.to.node,
+                         world_.store().FileWords(block.name.path) * kWordBytes, world_.now());
+  }
+  state_->sends.emplace(reply.send, block.slot);
+  ++state_->unacked[block.slot];
+  Send(sending.to.node, reply);
+  Pump();
+}
+
+void SimWorker::OnAcknowledgement(std::uint64_t send) {
+  const auto found = state_->sends.find(send);
+  if (found == state_->sends.end()) return;  // A duplicate, or of before a crash.
+  const SlotId slot = found->second;
+  state_->sends.erase(found);
+  if (--state_->unacked.at(slot) > 0) return;
+  state_->unacked.erase(slot);
+  if (state_->dirty.erase(slot) > 0) (void)state_->slots.Acknowledge(slot);
+}
+
+void SimWorker::OnCancel(NodeId from, std::uint64_t request) {
+  for (auto it = state_->sending.begin(); it != state_->sending.end(); ++it) {
+    if (it->second.to.node != from || it->second.to.request != request) continue;
+    --state_->blocks.at(it->second.key).pins;
+    state_->order.Cancel(it->first);
+    state_->sending.erase(it);
+    Pump();
+    return;
+  }
+  for (const auto& [key, block] : state_->blocks) {
+    if (block.filled) continue;
+    for (const SendClass send_class : {SendClass::kClient, SendClass::kPeer}) {
+      for (std::uint32_t tenant = 0; tenant < world_.config().tenants; ++tenant) {
+        if (state_->flights.Leave(key, {from, request, send_class, tenant})) return;
+      }
+    }
+  }
+}
+
+std::optional<SlotId> SimWorker::MakeRoom(std::uint32_t bytes) {
+  const auto is_pinned = [this](const BlockKey& key) { return state_->blocks.at(key).pins > 0; };
+  for (;;) {
+    if (const auto slot = state_->slots.Allocate(bytes)) return slot;
+    if (!state_->slots.PunchableChunks().empty()) {
+      PunchAll();
+      continue;
+    }
+    const std::optional<BlockKey> victim = state_->eviction.Victim(is_pinned);
+    if (!victim) return std::nullopt;
+    if (is_pinned(*victim)) world_.Violate("a pinned block is to be evicted");
+    Evict(*victim);
+  }
+}
+
+void SimWorker::Evict(const BlockKey& key) {
+  const auto block = state_->blocks.find(key);
+  if (block == state_->blocks.end() || !block->second.filled) {
+    world_.Violate("what is not in the tier is to be evicted");
+    return;
+  }
+  state_->eviction.Removed(key, Removal::kEvicted);
+  world_.Evicted(block->second.name);
+  FreeSlot(block->second.slot);
+  state_->blocks.erase(block);
+}
+
+void SimWorker::FreeSlot(SlotId slot) {
+  const bool dirty = state_->unacked.contains(slot);
+  state_->slots.Free(slot, dirty);
+  if (dirty) state_->dirty.insert(slot);
+}
+
+// What still refers to the old pages keeps them, as a socket's queue does.
+void SimWorker::PunchAll() {
+  for (const std::uint32_t chunk : state_->slots.PunchableChunks()) {
+    state_->pages[chunk] = std::make_shared<Words>(kChunkBytes / kWordBytes);
+    state_->slots.Punched(chunk);
+  }
+}
+
+void SimWorker::WithUpstream(std::function<void()> call) {
+  if (state_->upstream_busy >= world_.config().upstream_max) {
+    state_->upstream.push_back(std::move(call));
+    return;
+  }
+  ++state_->upstream_busy;
+  call();
+}
+
+void SimWorker::UpstreamDone() {
+  --state_->upstream_busy;
+  if (state_->upstream.empty()) return;
+  const std::function<void()> next = std::move(state_->upstream.front());
+  state_->upstream.pop_front();
+  WithUpstream(next);
+}
+
+void SimWorker::ReplyStat(const StatWaiter& waiter, const Known& known) {
+  Send(waiter.node,
+       StatReply{waiter.request, {}, known.version, AgeMilliseconds(known.asked_at, world_.now())});
+}
+
+void SimWorker::OnStat(NodeId from, const StatRequest& request) {
+  const StatWaiter waiter{from, request.id};
+  if (!IsHome(DirectoryHash(request.path))) {
+    Send(from, StatReply{request.id, Code::kStale, 0, 0});
+    return;
+  }
+  const StalenessBound bound =
+      request.fresh ? StalenessBound(std::chrono::milliseconds(0)) : world_.config().bound();
+  Known& known = state_->known[request.path];
+  if (known.version != 0 && bound.Usable(known.asked_at, world_.now())) {
+    ReplyStat(waiter, known);
+    return;
+  }
+  const bool join = known.check != 0 && bound.MayJoin(known.check_sent_at, world_.now());
+  const std::uint64_t check = join ? known.check : world_.NewId();
+  switch (state_->checks.Join(check, waiter)) {
+    case Joined::kFollow: return;
+    case Joined::kOverloaded: Send(from, StatReply{request.id, Code::kOverloaded, 0, 0}); return;
+    case Joined::kLead: break;
+  }
+  known.check = check;
+  known.check_sent_at.reset();
+  WithUpstream([this, path = request.path, check] {
+    const Clock::time_point asked_at = world_.now();
+    Known& entry = state_->known[path];
+    if (entry.check == check) entry.check_sent_at = asked_at;
+    world_.store().Stat(id_, path, [this, path, check, asked_at](const auto& version) {
+      UpstreamDone();
+      Checked(path, check, version, asked_at);
+    });
+  });
+}
+
+void SimWorker::Checked(std::uint32_t path, std::uint64_t check,
+                        const Result<std::uint32_t>& version, Clock::time_point asked_at) {
+  Known& known = state_->known[path];
+  if (known.check == check) known.check = 0;
+  const std::vector<StatWaiter> waiters = state_->checks.Finish(check);
+  if (!version.ok()) {
+    for (const StatWaiter& waiter : waiters) {
+      Send(waiter.node, StatReply{waiter.request, version.error().code(), 0, 0});
+    }
+    return;
+  }
+  Known answer = known;
+  answer.version = version.value();
+  answer.asked_at = asked_at;
+  if (known.version == 0 || known.asked_at < asked_at) {
+    known.version = answer.version;
+    known.asked_at = asked_at;
+  }
+  for (const StatWaiter& waiter : waiters) ReplyStat(waiter, answer);
+}
+
+bool SimWorker::Holds(const BlockName& name, Clock::time_point since) const {
+  const auto block = state_->blocks.find(KeyOf(name));
+  return block != state_->blocks.end() && block->second.filled && block->second.filled_at <= since;
+}
+
+std::string SimWorker::CheckAtRest() {
+  if (state_->flights.flights() != 0) return "fills are under way";
+  if (state_->checks.flights() != 0) return "checks are under way";
+  if (state_->order.waiting() + state_->order.granted() != 0) return "sends are under way";
+  if (!state_->sending.empty() || !state_->calls.empty()) return "calls are under way";
+  if (state_->upstream_busy != 0 || !state_->upstream.empty()) return "upstream calls are left";
+  if (state_->eviction.size() != state_->blocks.size()) return "eviction lost count";
+  state_->slots.CheckInvariants();
+  while (!state_->blocks.empty()) {
+    if (state_->blocks.begin()->second.pins != 0) return "a block is still pinned";
+    Evict(state_->blocks.begin()->first);
+  }
+  PunchAll();
+  state_->slots.CheckInvariants();
+  if (state_->slots.free_bytes() != state_->slots.capacity_bytes()) return "slots are lost";
+  return {};
+}
+
+}  // namespace forebay::sim
