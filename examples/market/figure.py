@@ -6,8 +6,8 @@ Series: {label: [(tasks, seconds), ...]}; a series may lack some of the points.
 import html
 import math
 
-WIDTH, HEIGHT = 760, 440
-LEFT, RIGHT, TOP, BOTTOM = 64, 170, 56, 52
+WIDTH, HEIGHT = 800, 440
+LEFT, RIGHT, TOP, BOTTOM = 64, 205, 56, 52
 COLOURS = ("#c0392b", "#e08e0b", "#5b7fa6", "#1a7f4b")
 CHART_COLUMNS = 50
 

@@ -92,12 +92,14 @@ class Lab:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock.close()
+            self._lock = None
             raise LabError(f"another run of lab {self.name!r} is going on: wait for it, or stop it")
-        self._remove()
         try:
+            self._remove()
             self._make_switch()
         except BaseException:
-            self._remove()
+            self.close()
             raise
         return self
 
@@ -109,9 +111,9 @@ class Lab:
         number = len(self._hosts) + 2
         host = Host(name, self._prefix + name, f"10.77.{number >> 8}.{number & 255}", mbit)
         _run("ip", "netns", "add", host.namespace)
-        _run("ip", "-n", self._switch, "link", "add", name, "type", "veth",
+        _run("ip", "-n", self._switch, "link", "add", "dev", name, "type", "veth",
              "peer", "name", "eth0", "netns", host.namespace)
-        self._configure(self._switch, [f"link set {name} master br0 up"])
+        self._configure(self._switch, [f"link set dev {name} master br0 up"])
         # cubic by route, for every program alike: the machine's default may be bbr, which is slow
         # in a data centre (2-4 times, measured).
         self._configure(host.namespace, [
