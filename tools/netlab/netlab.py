@@ -176,7 +176,7 @@ class Lab:
         self._lock = None
 
     def _make_switch(self):
-        os.makedirs(self.folder, mode=0o700)
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
         for level in (1, 2, 3):
             path = f"/proc/sys/net/ipv4/neigh/default/gc_thresh{level}"
             with open(path, "r+", encoding="ascii") as setting:
