@@ -17,8 +17,8 @@ namespace forebay {
 class TaskGroup {
  public:
   // `stack_bytes` is reserved address space for each thread, not memory.
-  explicit TaskGroup(std::size_t stack_bytes = 256u << 10) : stack_bytes_(stack_bytes) {}
-  ~TaskGroup() { StopAndJoin(); }
+  explicit TaskGroup(std::size_t stack_bytes = 256u << 10);
+  ~TaskGroup();
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 

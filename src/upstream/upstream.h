@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct Attributes {
   FileType type = FileType::kFile;
   std::uint64_t size = 0;     // Bytes; 0 for a directory.
   std::int64_t mtime_ns = 0;  // Nanoseconds since 1970, UTC; 0 where the store has none.
-  // Opaque tag of this version; empty for a directory. S3: the ETag as sent, quotes included, else
-  // "m:" Last-Modified ":" size. POSIX: "p:" size ":" mtime_ns ":" ctime_ns.
+  // Opaque tag of this version; empty for a directory. S3: the ETag, quotes included; without a
+  // strong one "m:" Last-Modified ":" size. POSIX: "p:" size ":" mtime_ns ":" ctime_ns.
+  // Last-Modified is in seconds since 1970, as HEAD and LIST write it differently.
   std::string version;
 
   bool operator==(const Attributes&) const = default;
@@ -39,8 +41,9 @@ struct Entry {
 
 struct ListPage {
   std::vector<Entry> entries;
-  std::string next;  // Pass as `after` for the next page; empty on the last one.
-  // Keys that a tree cannot show (empty, "." or ".." components), counted, not listed.
+  std::string next;  // Pass as `after` for the next page; opaque; empty on the last one.
+  // What a tree cannot show, counted, not listed. S3: names that are empty, "." or ".."; POSIX:
+  // special files, and links to nowhere or out of the tree.
   std::uint64_t left_out = 0;
 };
 
@@ -53,8 +56,8 @@ struct ReadRange {
 };
 
 struct ReadOutcome {
-  // False for a POSIX file changed less than 2 s ago: its tag may not tell the next version from
-  // this one, so the bytes may be served but not kept.
+  // False for a POSIX file, or an S3 object without an ETag, that was changed less than 2 s ago:
+  // its tag may not tell the next version from this one, so the bytes may be served but not kept.
   bool cacheable = true;
 };
 
@@ -65,28 +68,35 @@ class ByteSink {
   virtual Status Write(std::span<const std::byte> bytes) = 0;
 };
 
-// Paths are relative to the store: an S3 key taken literally (never normalised), or a path below the
-// root of a posix tree. A directory is "" or ends in '/'.
+// Paths are relative to the store: an S3 key taken literally (never normalised), or a path below
+// the root of a posix tree. A directory is "" or ends in '/'.
 //
 // Thread safety: safe; calls run in parallel.
 // Errors of every call: kNotFound, kDenied, kUnavailable (after retries within the deadline),
-// kDeadlineExceeded, kCancelled (within 100 ms of the stop), kInvalidArgument, kInternal.
+// kDeadlineExceeded, kCancelled (within 100 ms of the stop; posix: between two system calls),
+// kInvalidArgument, kInternal, and kChanged of Read.
 class Upstream {
  public:
   virtual ~Upstream() = default;
 
-  // The file at exactly `path`, else the directory of that name, else kNotFound.
+  // Whether bytes that Read has written are known to be of the version asked for as soon as they are
+  // written (S3: the response's ETag precedes them), or only once Read has succeeded (posix).
+  virtual bool ProvenWhileStreaming() const = 0;
+
+  // The file at exactly `path`, else the directory of that name, else kNotFound. "" is a directory
+  // if the store exists; so is an S3 key "x/" without bytes.
   virtual Result<Attributes> Stat(const std::string& path, Deadline deadline,
                                   std::stop_token stop) = 0;
 
   // One page of the names directly below `directory`, in byte order, directories included. A name
-  // that is both a file and a directory is shown as the directory. At most 1,000 entries a page.
+  // that is both a file and a directory is shown as the directory. At most 1,000 entries a page; a
+  // page may be empty and not the last one.
   virtual Result<ListPage> List(const std::string& directory, const std::string& after,
                                 Deadline deadline, std::stop_token stop) = 0;
 
-  // Streams `range` into `sink`. On success exactly range.length bytes were written. On an error some
-  // prefix may have been written and is not to be trusted: a posix file is known to have been stable
-  // only at the end. kChanged: the store no longer has that version.
+  // Streams `range` into `sink`. On success exactly range.length bytes were written. On an error
+  // some prefix may have been written and is not to be trusted: a posix file is known to have been
+  // stable only at the end. kChanged: the store no longer has that version.
   virtual Result<ReadOutcome> Read(const ReadRange& range, ByteSink& sink, Deadline deadline,
                                    std::stop_token stop) = 0;
 };
@@ -109,9 +119,13 @@ Result<Location> ParseLocation(const std::string& url);
 std::string UrlOf(const Location& location);
 
 struct UpstreamOptions {
-  std::string endpoint;  // "http://host:port"; empty: the public one of `region`.
+  // "http://host:port": lower case, no default port, no '/' at the end. Empty: the public one of
+  // `region`.
+  std::string endpoint;
   std::string region = "us-east-1";
-  std::optional<bool> path_style;  // Unset: path style for IP endpoints, else virtual-host style.
+  // Unset: virtual-host style, but path style where the endpoint is an address or a name without
+  // dots, or the bucket's name cannot be part of a host's name.
+  std::optional<bool> path_style;
   bool anonymous = false;
   bool requester_pays = false;
   std::uint32_t max_connections = 64;
@@ -129,11 +143,12 @@ struct UpstreamOptions {
 Result<UpstreamOptions> ResolveOptions(const OptionMap& options,
                                        const std::map<std::string, std::string>& environment);
 
-// What identifies the store of `location`: "file:" or "ENDPOINT/BUCKET". Its DigestOf is the dataset
-// uid of a bare URL; also the `dataset` label in metrics.
+// What identifies the store of `location`: "file:" or "ENDPOINT/BUCKET". Its DigestOf is the
+// dataset uid of a bare URL; also the `dataset` label in metrics.
 std::string StoreName(const Location& location, const UpstreamOptions& options);
 
-// The implementation for `location`'s store. Does not touch the network.
+// The implementation for `location`'s store. For "file", its path is the root: paths are relative to
+// it, and nothing leads out of it. Does not touch the network.
 Result<std::unique_ptr<Upstream>> MakeUpstream(const Location& location,
                                                const UpstreamOptions& options);
 

@@ -1,0 +1,32 @@
+#include "core/staleness.h"
+
+#include <algorithm>
+
+namespace forebay {
+
+bool StalenessBound::Usable(Clock::time_point asked_at, Clock::time_point now) const {
+  return pinned() || now - asked_at <= bound_;
+}
+
+std::chrono::milliseconds StalenessBound::Remaining(Clock::time_point asked_at,
+                                                    Clock::time_point now) const {
+  if (pinned()) return std::chrono::milliseconds::max();
+  const auto left = std::chrono::floor<std::chrono::milliseconds>(bound_ - (now - asked_at));
+  return std::max(left, std::chrono::milliseconds(0));
+}
+
+std::uint64_t AgeMilliseconds(Clock::time_point asked_at, Clock::time_point now) {
+  if (now <= asked_at) return 0;
+  return static_cast<std::uint64_t>(
+      std::chrono::ceil<std::chrono::milliseconds>(now - asked_at).count());
+}
+
+bool ListingRule::Looked(std::uint64_t directory_hash, Clock::time_point now) {
+  Count& count = directories_.Use(directory_hash, [](const Count&) {});
+  if (count.lookups == 0 || now - count.since > kWindow) count = {0, now};
+  if (++count.lookups < kLookups) return false;
+  count.lookups = 0;
+  return true;
+}
+
+}  // namespace forebay

@@ -1,0 +1,282 @@
+#include "io/socket.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace forebay {
+namespace {
+
+constexpr int kBacklog = 4096;
+// At most this much of a block can wait in a socket: see DESIGN "Recycling".
+constexpr int kSendBufferBytes = 512 << 10;
+// Bytes not yet handed to the network. A block is "sent" only when nearly all of it is, so that the
+// send order decides what is on the link, not the socket buffers.
+constexpr int kNotSentBytes = 128 << 10;
+constexpr std::chrono::milliseconds kStopPoll{100};
+
+Error SystemError(std::string_view what, int error) {
+  const std::string text = fmt::format("{}: {}", what, std::strerror(error));
+  switch (error) {
+    case EACCES:
+    case EPERM: return {Code::kDenied, text};
+    case EADDRNOTAVAIL:
+    case EINVAL: return {Code::kInvalidArgument, text};
+    default: return {Code::kUnavailable, text};
+  }
+}
+
+void SetOption(int fd, int level, int option, int value) {
+  // Tuning only: a kernel that lacks one of these still works.
+  [[maybe_unused]] const int result = setsockopt(fd, level, option, &value, sizeof value);
+}
+
+void Tune(int fd, bool tcp) {
+  if (!tcp) {
+    SetOption(fd, SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
+    return;
+  }
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kNotSentBytes);
+  SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, 15);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, 5);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  constexpr std::string_view kCubic = "cubic";
+  [[maybe_unused]] const int result =
+      setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCubic.data(), kCubic.size());
+}
+
+// Wake a reader of a large run only for this much. Source: performance.md, b: -90 % wake-ups.
+constexpr std::size_t kWakeBytes = 256 << 10;
+
+int WakeAt(std::size_t left) { return static_cast<int>(std::min(left, kWakeBytes)); }
+
+struct Resolved {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  int family = 0;
+};
+
+using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+Result<Resolved> Resolve(const Address& address, bool passive) {
+  Resolved resolved;
+  if (address.is_unix()) {
+    auto* unix_address = reinterpret_cast<sockaddr_un*>(&resolved.storage);
+    unix_address->sun_family = AF_UNIX;
+    std::copy(address.unix_path.begin(), address.unix_path.end(), unix_address->sun_path);
+    resolved.length = sizeof(sockaddr_un);
+    resolved.family = AF_UNIX;
+    return resolved;
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = passive ? AI_PASSIVE : 0;
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
+  if (error != 0) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("\"{}\": {}", address.text, gai_strerror(error)));
+  }
+  const AddressList list(found, &freeaddrinfo);
+  std::memcpy(&resolved.storage, list->ai_addr, list->ai_addrlen);
+  resolved.length = list->ai_addrlen;
+  resolved.family = list->ai_family;
+  return resolved;
+}
+
+const sockaddr* Raw(const Resolved& resolved) {
+  return reinterpret_cast<const sockaddr*>(&resolved.storage);
+}
+
+Result<UniqueFd> NewSocket(const Resolved& resolved) {
+  UniqueFd fd(socket(resolved.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return SystemError("socket", errno);
+  Tune(fd.get(), resolved.family != AF_UNIX);
+  return fd;
+}
+
+// Whether a connect that is under way has come through by `deadline`.
+Status FinishConnect(int fd, const std::string& name, Deadline deadline, std::stop_token stop) {
+  while (!WaitFor(fd, /*writable=*/true, std::min(deadline, Clock::now() + kStopPoll))) {
+    if (stop.stop_requested()) return Error(Code::kCancelled, "connect to " + name);
+    if (Passed(deadline)) return Error(Code::kDeadlineExceeded, "connect to " + name);
+  }
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0) return SystemError("connect to " + name, error);
+  return {};
+}
+
+}  // namespace
+
+bool Address::is_local() const {
+  if (is_unix() || host == "localhost") return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+Result<Address> ParseAddress(const std::string& text) {
+  constexpr std::string_view kUnix = "unix:";
+  Address address;
+  address.text = text;
+  if (text.starts_with(kUnix)) {
+    address.unix_path = text.substr(kUnix.size());
+    constexpr std::size_t kPathMax = sizeof(sockaddr_un{}.sun_path) - 1;
+    if (address.unix_path.empty() || address.unix_path.size() > kPathMax) {
+      return Error(Code::kInvalidArgument,
+                   fmt::format("\"{}\": a unix socket's path has 1 to {} bytes", text, kPathMax));
+    }
+    return address;
+  }
+  const std::size_t colon = text.rfind(':');
+  if (colon != std::string::npos) {
+    address.host = text.substr(0, colon);
+    address.port = text.substr(colon + 1);
+    if (address.host.starts_with('[') && address.host.ends_with(']')) {
+      address.host = address.host.substr(1, address.host.size() - 2);
+    }
+  }
+  constexpr std::size_t kPortDigitsMax = 5;
+  constexpr int kPortMax = 65535;
+  const bool digits = !address.port.empty() && address.port.size() <= kPortDigitsMax &&
+                      address.port.find_first_not_of("0123456789") == std::string::npos;
+  if (address.host.empty() || !digits || std::stoi(address.port) > kPortMax) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("\"{}\": not an address; write HOST:PORT or unix:PATH", text));
+  }
+  return address;
+}
+
+Result<UniqueFd> Listen(const Address& address) {
+  Result<Resolved> resolved = Resolve(address, /*passive=*/true);
+  if (!resolved.ok()) return std::move(resolved).error();
+  Result<UniqueFd> made = NewSocket(resolved.value());
+  if (!made.ok()) return made;
+  UniqueFd fd = std::move(made).value();
+  SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  const std::string what = "listen on " + address.text;
+  int bound = bind(fd.get(), Raw(resolved.value()), resolved.value().length);
+  if (bound != 0 && errno == EADDRINUSE && address.is_unix()) {
+    const bool alive =
+        Connect(address, Clock::now() + std::chrono::seconds(1), std::stop_token()).ok();
+    if (!alive && unlink(address.unix_path.c_str()) == 0) {
+      bound = bind(fd.get(), Raw(resolved.value()), resolved.value().length);
+    } else {
+      errno = EADDRINUSE;
+    }
+  }
+  if (bound != 0 || listen(fd.get(), kBacklog) != 0) return SystemError(what, errno);
+  return fd;
+}
+
+Result<Address> BoundAddress(int listener, const Address& address) {
+  if (address.is_unix()) return address;
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  if (getsockname(listener, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
+    return SystemError("getsockname", errno);
+  }
+  const in_port_t port = storage.ss_family == AF_INET6
+                             ? reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_port
+                             : reinterpret_cast<const sockaddr_in*>(&storage)->sin_port;
+  Address bound = address;
+  bound.port = std::to_string(ntohs(port));
+  const bool v6 = bound.host.find(':') != std::string::npos;
+  bound.text = (v6 ? "[" + bound.host + "]" : bound.host) + ":" + bound.port;
+  return bound;
+}
+
+Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop) {
+  Result<Resolved> resolved = Resolve(address, /*passive=*/false);
+  if (!resolved.ok()) return std::move(resolved).error();
+  Result<UniqueFd> made = NewSocket(resolved.value());
+  if (!made.ok()) return made;
+  UniqueFd fd = std::move(made).value();
+  if (connect(fd.get(), Raw(resolved.value()), resolved.value().length) == 0) return fd;
+  if (errno != EINPROGRESS) return SystemError("connect to " + address.text, errno);
+  if (Status status = FinishConnect(fd.get(), address.text, deadline, stop); !status.ok()) {
+    return std::move(status).error();
+  }
+  return fd;
+}
+
+Result<UniqueFd> Accept(int listener) {
+  UniqueFd fd(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd) return SystemError("accept", errno);
+  int domain = 0;
+  socklen_t length = sizeof domain;
+  const bool known = getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0;
+  Tune(fd.get(), known && domain != AF_UNIX);
+  SetOption(fd.get(), SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
+  return fd;
+}
+
+bool WaitFor(int fd, bool writable, Deadline until) {
+  pollfd entry{fd, static_cast<short>(writable ? POLLOUT : POLLIN), 0};
+  return poll(&entry, 1, MillisecondsUntil(until)) > 0;
+}
+
+Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadline deadline) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    std::span<const std::byte> part = parts[i];
+    const bool more = i + 1 < parts.size();
+    while (!part.empty()) {
+      const ssize_t sent =
+          send(fd, part.data(), part.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+      if (sent > 0) {
+        part = part.subspan(static_cast<std::size_t>(sent));
+      } else if (errno == EAGAIN) {
+        if (!WaitFor(fd, /*writable=*/true, deadline)) {
+          return Error(Code::kDeadlineExceeded, "send: the peer takes nothing");
+        }
+      } else if (errno != EINTR) {
+        return SystemError("send", errno);
+      }
+    }
+  }
+  return {};
+}
+
+Deadline NoDeadline() { return Clock::now() + std::chrono::hours(24 * 365); }
+
+Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline) {
+  const bool large = bytes.size() >= kWakeBytes;
+  Status status;
+  while (!bytes.empty()) {
+    const ssize_t received = recv(fd, bytes.data(), bytes.size(), 0);
+    if (received > 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(received));
+    } else if (received == 0) {
+      status = Error(Code::kUnavailable, "the peer closed the connection");
+      break;
+    } else if (errno == EAGAIN) {
+      if (large) SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, WakeAt(bytes.size()));
+      if (!WaitFor(fd, /*writable=*/false, deadline) && Passed(deadline)) {
+        status = Error(Code::kDeadlineExceeded, "receive: the peer sends nothing");
+        break;
+      }
+    } else if (errno != EINTR) {
+      status = SystemError("receive", errno);
+      break;
+    }
+  }
+  if (large) SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+  return status;
+}
+
+}  // namespace forebay

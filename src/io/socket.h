@@ -1,0 +1,68 @@
+// Stream sockets, TCP and unix, as the worker protocol uses them.
+//
+// Every socket is non-blocking, close-on-exec and, for TCP, has TCP_NODELAY, the cubic congestion
+// control and keep-alive set: hosts whose default is BBR were measured 2-4 times slower inside a data
+// centre.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "io/unique_fd.h"
+
+namespace forebay {
+
+// "HOST:PORT", "[V6]:PORT" or "unix:PATH".
+struct Address {
+  std::string text;       // As people write it.
+  std::string unix_path;  // Set for a unix socket.
+  std::string host;
+  std::string port;
+
+  bool is_unix() const { return !unix_path.empty(); }
+  // True for unix sockets, "localhost" and numeric loopback addresses.
+  bool is_local() const;
+};
+
+// Errors: kInvalidArgument, with the value and what would do; a unix path that does not fit into
+// sockaddr_un (107 bytes) is one.
+Result<Address> ParseAddress(const std::string& text);
+
+// Errors: kInvalidArgument (cannot be resolved, or not an address of this host), kUnavailable (in use:
+// says so), kDenied. A stale unix socket file that nobody listens on is replaced.
+Result<UniqueFd> Listen(const Address& address);
+
+// The address with the port that the kernel chose, for "HOST:0".
+Result<Address> BoundAddress(int listener, const Address& address);
+
+// Errors: kUnavailable (refused, unreachable, reset), kDeadlineExceeded, kInvalidArgument.
+// Obeys `stop` within 100 ms.
+Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop);
+
+// Accepts one connection from a listener that poll(2) said is readable. kUnavailable: nothing there
+// (any more), or out of descriptors.
+Result<UniqueFd> Accept(int listener);
+
+// Waits until `fd` is readable (or, with `writable`, writable), has failed, or `until` came. Returns
+// whether there is something to do.
+bool WaitFor(int fd, bool writable, Deadline until);
+
+// Writes all of `parts`. Errors: kUnavailable (the peer is gone), kDeadlineExceeded.
+Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadline deadline);
+
+// Reads exactly bytes.size() bytes. shutdown(2) from another thread ends it early. Large reads wake up
+// only for 256 KiB or the rest.
+// Errors: kUnavailable (the peer closed or reset), kDeadlineExceeded.
+Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline);
+
+// A deadline for waits that only the peer or shutdown(2) ends.
+Deadline NoDeadline();
+
+}  // namespace forebay

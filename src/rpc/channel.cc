@@ -1,0 +1,417 @@
+#include "rpc/channel.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "base/crc32c.h"
+
+namespace forebay {
+namespace {
+
+// A worker that takes no request frame for this long is gone or stopped.
+constexpr std::chrono::seconds kWriteTimeout{2};
+constexpr std::chrono::seconds kGreetTimeout{5};
+constexpr std::chrono::milliseconds kStopPoll{100};
+// Data frames received before an acknowledgement goes out on its own.
+constexpr std::uint64_t kUnacknowledgedMax = 32;
+
+Error ConnectionBroke(const Address& address, const Error& why) {
+  // A refusal at the greeting must keep its code: another worker will refuse as well.
+  const Code code = why.code() == Code::kInvalidArgument || why.code() == Code::kDenied ||
+                            why.code() == Code::kCancelled
+                        ? why.code()
+                        : Code::kUnavailable;
+  return {code, "worker " + address.text + ": " + why.message()};
+}
+
+}  // namespace
+
+struct Channel::PendingLookup {
+  std::optional<Result<LookupReply>> reply;
+};
+
+Channel::Channel(Address address, ChannelOptions options)
+    : address_(std::move(address)), options_(std::move(options)) {}
+
+Channel::~Channel() {
+  threads_.RequestStop();
+  {
+    MutexLock lock(write_mutex_);
+    if (fd_) shutdown(fd_.get(), SHUT_RDWR);
+  }
+  threads_.StopAndJoin();
+}
+
+LoadReport Channel::load() const { return {queue_depth_.load(), holders_.load()}; }
+
+std::size_t Channel::outstanding() const {
+  MutexLock lock(mutex_);
+  return calls_.size();
+}
+
+Channel::CallId Channel::StartRead(const BlockCall& call, std::shared_ptr<BlockReceiver> receiver) {
+  FrameHeader header;
+  header.type = FrameType::kReadBlock;
+  header.flags = static_cast<std::uint16_t>(
+      (call.fill_only ? kFlagFillOnly : 0) | (call.insist ? kFlagInsist : 0) |
+      (call.recheck ? kFlagRecheck : 0) | (call.peer ? kFlagPeer : 0));
+  header.domain = call.domain;
+  header.deadline_ms = static_cast<std::uint32_t>(MillisecondsUntil(call.deadline));
+  Call entry;
+  entry.receiver = std::move(receiver);
+  return Begin(header, Encode(call.block), std::move(entry));
+}
+
+Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, Call call) {
+  CallId id = 0;
+  {
+    MutexLock lock(mutex_);
+    id = next_id_++;
+    header.request_id = id;
+    calls_.emplace(id, std::move(call));
+    if (!connected_) {
+      unsent_.emplace_back(header, std::move(body));
+      if (!running_) {
+        running_ = true;
+        threads_.Run("channel", [this](std::stop_token stop) { Run(stop); });
+      }
+      return id;
+    }
+  }
+  // Should the connection break just now, the receiver thread ends the call: it is registered.
+  Write(header, body);
+  return id;
+}
+
+void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
+  header.acked = received_.load();
+  header.body_bytes = static_cast<std::uint32_t>(body.size());
+  const FrameHeaderBytes bytes = EncodeFrameHeader(header);
+  const std::array<std::span<const std::byte>, 2> parts = {bytes, body};
+  MutexLock lock(write_mutex_);
+  if (!fd_) return;
+  if (!SendAll(fd_.get(), std::span(parts).first(body.empty() ? 1 : 2),
+               Clock::now() + kWriteTimeout)
+           .ok()) {
+    shutdown(fd_.get(), SHUT_RDWR);  // The receiver thread sees it and ends all calls.
+  }
+}
+
+void Channel::Ping() {
+  FrameHeader header;
+  header.type = FrameType::kPing;
+  Write(header, {});
+}
+
+void Channel::Cancel(CallId id) {
+  {
+    MutexLock lock(mutex_);
+    const auto found = calls_.find(id);
+    if (found == calls_.end()) return;
+    if (found->second.state == CallState::kWaiting) {
+      calls_.erase(found);
+    } else {
+      found->second.cancelled = true;
+      if (found->second.state == CallState::kReceiving) {
+        MutexLock write_lock(write_mutex_);
+        if (fd_) shutdown(fd_.get(), SHUT_RDWR);
+      }
+      while (calls_.contains(id)) changed_.Wait(mutex_);
+      return;
+    }
+  }
+  FrameHeader header;
+  header.type = FrameType::kCancel;
+  header.request_id = id;
+  Write(header, {});
+}
+
+Result<LookupReply> Channel::Stat(const Lookup& lookup, Deadline deadline, std::stop_token stop) {
+  return Ask(FrameType::kStat, lookup, deadline, std::move(stop));
+}
+
+Result<LookupReply> Channel::List(const Lookup& lookup, Deadline deadline, std::stop_token stop) {
+  return Ask(FrameType::kList, lookup, deadline, std::move(stop));
+}
+
+Result<LookupReply> Channel::Ask(FrameType type, const Lookup& lookup, Deadline deadline,
+                                 std::stop_token stop) {
+  FrameHeader header;
+  header.type = type;
+  header.deadline_ms = static_cast<std::uint32_t>(MillisecondsUntil(deadline));
+  Call call;
+  call.lookup = std::make_shared<PendingLookup>();
+  const std::shared_ptr<PendingLookup> pending = call.lookup;
+  const CallId id = Begin(header, Encode(lookup), std::move(call));
+  {
+    MutexLock lock(mutex_);
+    while (!pending->reply && !Passed(deadline) && !stop.stop_requested()) {
+      changed_.WaitUntil(mutex_, std::min(deadline, Clock::now() + kStopPoll));
+    }
+    if (pending->reply) return *std::move(pending->reply);
+  }
+  Cancel(id);
+  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+  return Error(Code::kDeadlineExceeded, "worker " + address_.text + " did not answer in time");
+}
+
+// The receiver thread: one connection's life.
+void Channel::Run(std::stop_token stop) {
+  Status ended = Open(stop);
+  int fd = -1;
+  {
+    MutexLock lock(write_mutex_);
+    fd = fd_.get();
+  }
+  if (ended.ok()) ended = ReceiveFrames(fd, stop);
+  if (ended.ok()) return;  // Idle.
+  // Calls that begin while the others are failed find the channel still running: look again.
+  while (true) {
+    FailAll(ConnectionBroke(address_, ended.error()));
+    MutexLock lock(mutex_);
+    if (!calls_.empty()) continue;
+    running_ = false;
+    return;
+  }
+}
+
+Status Channel::Open(std::stop_token stop) {
+  Result<UniqueFd> connected =
+      Connect(address_, Clock::now() + options_.connect_timeout, stop);
+  if (!connected.ok()) return std::move(connected).error();
+  const int fd = connected.value().get();
+  {
+    MutexLock lock(write_mutex_);
+    fd_ = std::move(connected).value();
+    received_ = 0;
+  }
+  if (Status status = Greet(fd, stop); !status.ok()) return status;
+  // Frames that waited for the connection go first; later ones may overtake the last of them.
+  std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent;
+  {
+    MutexLock lock(mutex_);
+    unsent.swap(unsent_);
+    connected_ = true;
+  }
+  for (const auto& [header, body] : unsent) Write(header, body);
+  return {};
+}
+
+Status Channel::Greet(int fd, std::stop_token stop) {
+  Hello hello;
+  hello.version_min = kProtocolVersionMin;
+  hello.version_max = kProtocolVersion;
+  hello.reader_id = options_.reader_id;
+  hello.block_bytes = options_.block_bytes;
+  hello.endpoint = options_.endpoint;
+  FrameHeader header;
+  header.type = FrameType::kHello;
+  Write(header, Encode(hello));
+  const Deadline deadline = Clock::now() + kGreetTimeout;
+  FrameHeaderBytes bytes;
+  if (Status status = ReceiveExactly(fd, bytes, deadline); !status.ok()) return status;
+  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+  const Result<FrameHeader> answer = DecodeFrameHeader(bytes);
+  if (!answer.ok()) return answer.error();
+  std::vector<std::byte> body(answer.value().body_bytes);
+  if (Status status = ReceiveExactly(fd, body, deadline); !status.ok()) return status;
+  if (answer.value().type == FrameType::kError) return DecodeError(answer.value().code, body);
+  if (answer.value().type != FrameType::kWelcome || answer.value().payload_bytes != 0) {
+    return Error(Code::kInvalidArgument, "it does not greet as a worker does");
+  }
+  const Result<Welcome> welcome = DecodeWelcome(body);
+  if (!welcome.ok()) return welcome.error();
+  return {};
+}
+
+Status Channel::ReceiveFrames(int fd, std::stop_token stop) {
+  std::vector<std::byte> body;
+  while (true) {
+    if (!WaitFor(fd, /*writable=*/false, Clock::now() + options_.idle_timeout)) {
+      MutexLock lock(mutex_);
+      if (!calls_.empty()) continue;
+      connected_ = false;
+      running_ = false;
+      MutexLock write_lock(write_mutex_);
+      fd_.Reset();
+      return {};
+    }
+    if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+    FrameHeaderBytes bytes;
+    if (Status status = ReceiveExactly(fd, bytes, NoDeadline()); !status.ok()) return status;
+    const Result<FrameHeader> header = DecodeFrameHeader(bytes);
+    if (!header.ok()) return header.error();
+    body.resize(header.value().body_bytes);
+    if (Status status = ReceiveExactly(fd, body, NoDeadline()); !status.ok()) return status;
+    if (Status status = Dispatch(fd, header.value(), body); !status.ok()) return status;
+  }
+}
+
+Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body) {
+  last_heard_ = Clock::now();
+  if (header.type == FrameType::kPong) return {};
+  queue_depth_ = header.queue_depth;
+  if (header.holders > 0) holders_ = header.holders;
+  if (header.type == FrameType::kBlockData) return ReceiveData(fd, header, body);
+  if (header.payload_bytes != 0) return Error(Code::kInvalidArgument, "payload on another frame");
+  BlockReceiver::Outcome outcome;
+  outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
+  if (header.type == FrameType::kError) {
+    outcome.status = DecodeError(header.code, body);
+    Finish(header.request_id, std::move(outcome));
+    return {};
+  }
+  if (header.type != FrameType::kStatReply && header.type != FrameType::kListReply) {
+    return Error(Code::kInvalidArgument, "a worker does not send such frames");
+  }
+  Result<LookupReply> reply = DecodeLookupReply(body);
+  if (!reply.ok()) return std::move(reply).error();
+  MutexLock lock(mutex_);
+  const auto found = calls_.find(header.request_id);
+  if (found == calls_.end()) return {};
+  if (!found->second.lookup) return Error(Code::kInvalidArgument, "answers a read with names");
+  found->second.lookup->reply = std::move(reply);
+  calls_.erase(found);
+  changed_.NotifyAll();
+  return {};
+}
+
+// In pieces, so that a long run on a slow link shows that the worker lives.
+Status Channel::ReceivePayload(int fd, std::span<std::byte> space) {
+  constexpr std::size_t kPiece = 256 << 10;
+  while (!space.empty()) {
+    const std::size_t length = std::min(space.size(), kPiece);
+    if (Status status = ReceiveExactly(fd, space.first(length), NoDeadline()); !status.ok()) {
+      return status;
+    }
+    last_heard_ = Clock::now();
+    space = space.subspan(length);
+  }
+  return {};
+}
+
+Status Channel::Discard(int fd, std::uint32_t bytes) {
+  constexpr std::uint32_t kPiece = 64 << 10;
+  std::vector<std::byte> piece(std::min(bytes, kPiece));
+  while (bytes > 0) {
+    const std::uint32_t length = std::min(bytes, kPiece);
+    if (Status status = ReceiveExactly(fd, std::span(piece).first(length), NoDeadline());
+        !status.ok()) {
+      return status;
+    }
+    bytes -= length;
+  }
+  return {};
+}
+
+Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body) {
+  Result<BlockData> decoded = DecodeBlockData(body);
+  if (!decoded.ok()) return std::move(decoded).error();
+  const BlockData& data = decoded.value();
+  if (data.checksums.size() != GranulesOf(header.payload_bytes) ||
+      data.offset % kGranuleBytes != 0) {
+    return Error(Code::kInvalidArgument, "a data frame's checksums do not fit its payload");
+  }
+  BlockReceiver* receiver = Claim(header.request_id);
+  BlockReceiver::Outcome outcome;
+  outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
+  outcome.waited_for_fill = (header.flags & kFlagFilled) != 0;
+  outcome.from_peer = (header.flags & kFlagFromPeer) != 0;
+  std::span<std::byte> space;
+  if (receiver != nullptr) space = receiver->Destination(data.offset, header.payload_bytes);
+  if (space.size() == header.payload_bytes) {
+    if (Status status = ReceivePayload(fd, space); !status.ok()) return status;
+    if (GranuleChecksums(space) != data.checksums) {
+      outcome.status = Error(Code::kCorrupt, "bytes do not match their checksum");
+    } else if (receiver != nullptr && !space.empty()) {
+      receiver->Received(data.offset, header.payload_bytes, data.checksums);
+    }
+  } else {
+    if (Status status = Discard(fd, header.payload_bytes); !status.ok()) return status;
+    outcome.status = Error(Code::kInternal, "the worker sent bytes that were not asked for");
+  }
+  const std::uint64_t received = ++received_;
+  if (receiver != nullptr) {
+    if ((header.flags & kFlagLast) != 0 || !outcome.status.ok()) {
+      Finish(header.request_id, std::move(outcome));
+    } else {
+      Release(header.request_id);
+    }
+  }
+  AcknowledgeIfDue(received);
+  return {};
+}
+
+// The receiver of a call whose bytes have begun to arrive; null if nobody wants them any more.
+BlockReceiver* Channel::Claim(CallId id) {
+  MutexLock lock(mutex_);
+  const auto found = calls_.find(id);
+  if (found == calls_.end() || !found->second.receiver) return nullptr;
+  found->second.state = CallState::kReceiving;
+  return found->second.receiver.get();  // Stays: only this thread removes a claimed call.
+}
+
+void Channel::Release(CallId id) {
+  MutexLock lock(mutex_);
+  const auto found = calls_.find(id);
+  found->second.state = CallState::kWaiting;
+  if (!found->second.cancelled) return;
+  calls_.erase(found);
+  changed_.NotifyAll();
+}
+
+void Channel::Finish(CallId id, BlockReceiver::Outcome outcome) {
+  std::shared_ptr<BlockReceiver> receiver;
+  {
+    MutexLock lock(mutex_);
+    const auto found = calls_.find(id);
+    if (found == calls_.end()) return;
+    Call& call = found->second;
+    if (call.lookup) {
+      call.lookup->reply = Result<LookupReply>(std::move(outcome.status).error());
+    } else if (!call.cancelled) {
+      call.state = CallState::kFinishing;
+      receiver = call.receiver;
+    }
+  }
+  if (receiver) receiver->Done(std::move(outcome));
+  MutexLock lock(mutex_);
+  calls_.erase(id);
+  changed_.NotifyAll();
+}
+
+// Readers that have all they want say so, or the worker could not reuse the slots in place.
+void Channel::AcknowledgeIfDue(std::uint64_t received) {
+  {
+    MutexLock lock(mutex_);
+    if (!calls_.empty() && received % kUnacknowledgedMax != 0) return;
+  }
+  FrameHeader header;
+  header.type = FrameType::kAck;
+  Write(header, {});
+}
+
+void Channel::FailAll(const Error& error) {
+  std::vector<CallId> ids;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, call] : calls_) ids.push_back(id);
+    unsent_.clear();
+    connected_ = false;
+    MutexLock write_lock(write_mutex_);
+    fd_.Reset();
+  }
+  for (const CallId id : ids) {
+    BlockReceiver::Outcome outcome;
+    outcome.status = error;
+    outcome.load = load();
+    Finish(id, std::move(outcome));
+  }
+}
+
+}  // namespace forebay

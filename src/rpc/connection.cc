@@ -1,0 +1,371 @@
+#include "rpc/connection.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/metrics.h"
+
+namespace forebay {
+namespace {
+
+Counter& SentBytes() {
+  static Counter& counter =
+      Metrics().AddCounter("forebay_worker_sent_bytes_total", "Block bytes put on the link.");
+  return counter;
+}
+
+// A frame that has begun to arrive must be whole within this, and so must a greeting.
+constexpr std::chrono::seconds kFrameTimeout{10};
+// A send without progress for this long gives its place on the link to another.
+constexpr std::chrono::milliseconds kStalled{50};
+// More data frames than this without an acknowledgement: not a client of ours.
+constexpr std::size_t kUnacknowledgedMax = 4096;
+
+std::vector<std::byte> Head(FrameHeader header, const std::vector<std::byte>& body) {
+  header.body_bytes = static_cast<std::uint32_t>(body.size());
+  const FrameHeaderBytes bytes = EncodeFrameHeader(header);
+  std::vector<std::byte> head(bytes.size() + body.size());
+  std::copy(body.begin(), body.end(), std::copy(bytes.begin(), bytes.end(), head.begin()));
+  return head;
+}
+
+Status SendFrame(int fd, const FrameHeader& header, const std::vector<std::byte>& body) {
+  const std::vector<std::byte> head = Head(header, body);
+  const std::array<std::span<const std::byte>, 1> parts = {head};
+  return SendAll(fd, parts, Clock::now() + kFrameTimeout);
+}
+
+Error Broken(const std::string& what) { return {Code::kInvalidArgument, what}; }
+
+}  // namespace
+
+ReplyFrame ErrorFrame(const Error& error, std::uint16_t holders) {
+  ReplyFrame frame;
+  frame.type = FrameType::kError;
+  frame.code = static_cast<std::uint16_t>(error.code());
+  frame.holders = holders;
+  frame.body = EncodeErrorText(error.message());
+  return frame;
+}
+
+Connection::Connection(UniqueFd fd, ConnectionShared shared)
+    : fd_(std::move(fd)), shared_(shared), waker_(std::make_shared<Waker>()) {}
+
+Connection::~Connection() {
+  LeaveLink();
+  shared_.queue_depth -= static_cast<std::uint32_t>(active_.size());
+}
+
+Status Connection::Run(std::stop_token stop) {
+  const std::stop_callback wake(stop, [this] {
+    shutdown(fd_.get(), SHUT_RDWR);
+    waker_->Wake();
+  });
+  if (Status status = Greet(stop); !status.ok()) return status;
+  while (!stop.stop_requested()) {
+    waker_->Clear();  // Before looking: a wake-up during the look is not lost.
+    if (Status status = ReadRequests(); !status.ok()) return status;
+    const Result<Progress> progress = Advance();
+    if (!progress.ok()) return progress.error();
+    if (progress.value() != Progress::kSome) Wait(progress.value() == Progress::kBlocked);
+  }
+  return {};
+}
+
+Status Connection::Greet(std::stop_token stop) {
+  const Deadline deadline = Clock::now() + kFrameTimeout;
+  FrameHeaderBytes bytes;
+  if (Status status = ReceiveExactly(fd_.get(), bytes, deadline); !status.ok()) return status;
+  if (stop.stop_requested()) return {};
+  const Result<FrameHeader> header = DecodeFrameHeader(bytes);
+  if (!header.ok()) {
+    FrameHeader refusal;
+    refusal.type = FrameType::kError;
+    refusal.code = static_cast<std::uint16_t>(header.error().code());
+    // The peer may not understand it; the log of this side has it too.
+    [[maybe_unused]] const bool told =
+        SendFrame(fd_.get(), refusal, EncodeErrorText(header.error().message())).ok();
+    return header.error();
+  }
+  if (header.value().type != FrameType::kHello || header.value().payload_bytes != 0) {
+    return Broken("the first frame is not a greeting");
+  }
+  std::vector<std::byte> body(header.value().body_bytes);
+  if (Status status = ReceiveExactly(fd_.get(), body, deadline); !status.ok()) return status;
+  Result<Hello> hello = DecodeHello(body);
+  if (!hello.ok()) return std::move(hello).error();
+  reader_id_ = hello.value().reader_id;
+  FrameHeader answer;
+  const Result<Welcome> welcome = shared_.service.Greet(hello.value());
+  if (welcome.ok()) {
+    answer.type = FrameType::kWelcome;
+    return SendFrame(fd_.get(), answer, Encode(welcome.value()));
+  }
+  answer.type = FrameType::kError;
+  answer.code = static_cast<std::uint16_t>(welcome.error().code());
+  if (Status status = SendFrame(fd_.get(), answer, EncodeErrorText(welcome.error().message()));
+      !status.ok()) {
+    return status;
+  }
+  return welcome.error();
+}
+
+Status Connection::ReadRequests() {
+  while (active_.size() < shared_.outstanding_max) {
+    FrameHeaderBytes bytes;
+    const ssize_t received = recv(fd_.get(), bytes.data(), bytes.size(), 0);
+    if (received == 0) return Error(Code::kUnavailable, "the client closed the connection");
+    if (received < 0) {
+      if (errno == EAGAIN) return {};
+      if (errno == EINTR) continue;
+      return Error(Code::kUnavailable, std::strerror(errno));
+    }
+    const std::span<std::byte> rest =
+        std::span(bytes).subspan(static_cast<std::size_t>(received));
+    if (Status status = ReceiveExactly(fd_.get(), rest, Clock::now() + kFrameTimeout);
+        !status.ok()) {
+      return status;
+    }
+    if (Status status = ReadFrame(bytes); !status.ok()) return status;
+  }
+  return {};
+}
+
+Status Connection::ReadFrame(FrameHeaderBytes& bytes) {
+  const Result<FrameHeader> header = DecodeFrameHeader(bytes);
+  if (!header.ok()) return header.error();
+  if (header.value().payload_bytes != 0) return Broken("a request with a payload");
+  std::vector<std::byte> body(header.value().body_bytes);
+  if (Status status = ReceiveExactly(fd_.get(), body, Clock::now() + kFrameTimeout);
+      !status.ok()) {
+    return status;
+  }
+  return Handle(header.value(), body);
+}
+
+Status Connection::Handle(const FrameHeader& header, std::span<const std::byte> body) {
+  if (Status status = Acknowledged(header.acked); !status.ok()) return status;
+  switch (header.type) {
+    case FrameType::kReadBlock:
+    case FrameType::kStat:
+    case FrameType::kList:
+      return BeginReply(header, body);
+    case FrameType::kCancel:
+      Cancel(header.request_id);
+      return {};
+    case FrameType::kAck:
+      return {};
+    case FrameType::kPing:
+      pong_due_ = true;
+      return {};
+    case FrameType::kHello:
+    case FrameType::kWelcome:
+    case FrameType::kBlockData:
+    case FrameType::kStatReply:
+    case FrameType::kListReply:
+    case FrameType::kError:
+    case FrameType::kPong:
+      return Broken(fmt::format("a client does not send frames of type {}",
+                                static_cast<int>(header.type)));
+  }
+  return Broken("unknown frame");
+}
+
+Status Connection::BeginReply(const FrameHeader& header, std::span<const std::byte> body) {
+  Active active;
+  active.request_id = header.request_id;
+  active.domain = header.domain;
+  active.deadline = Clock::now() + std::chrono::milliseconds(header.deadline_ms);
+  active.send_class =
+      (header.flags & kFlagPeer) != 0 ? SendClass::kPeer : SendClass::kClient;
+  RequestContext context{.reader_id = reader_id_,
+                         .domain = header.domain,
+                         .flags = header.flags,
+                         .deadline = active.deadline,
+                         .queue_depth = shared_.queue_depth.load(),
+                         .waker = waker_};
+  if (header.type == FrameType::kReadBlock) {
+    const Result<ReadBlock> request = DecodeReadBlock(body);
+    if (!request.ok()) return request.error();
+    active.reply = shared_.service.BeginRead(request.value(), std::move(context));
+  } else {
+    const Result<Lookup> request = DecodeLookup(body);
+    if (!request.ok()) return request.error();
+    active.reply = header.type == FrameType::kStat
+                       ? shared_.service.BeginStat(request.value(), std::move(context))
+                       : shared_.service.BeginList(request.value(), std::move(context));
+  }
+  active_.push_back(std::move(active));
+  ++shared_.queue_depth;
+  return {};
+}
+
+Status Connection::Acknowledged(std::uint64_t count) {
+  if (count > data_frames_) return Broken("acknowledges frames that were not sent");
+  while (!unacknowledged_.empty() && unacknowledged_.front().number <= count) {
+    unacknowledged_.front().payload->Acknowledge();
+    unacknowledged_.pop_front();
+  }
+  if (unacknowledged_.size() > kUnacknowledgedMax) return Broken("never acknowledges");
+  return {};
+}
+
+void Connection::Cancel(std::uint64_t request_id) {
+  for (auto active = active_.begin(); active != active_.end(); ++active) {
+    if (active->request_id != request_id) continue;
+    // A frame that has begun must be sent whole, or the stream is lost.
+    if (outgoing_ && outgoing_->active == active) return;
+    active_.erase(active);
+    --shared_.queue_depth;
+    return;
+  }
+}
+
+Result<Connection::Progress> Connection::Advance() {
+  if (!outgoing_ && !NextFrame()) return Progress::kNone;
+  if (outgoing_->payload_sent > 0 && Passed(outgoing_->active->deadline)) {
+    return Error(Code::kDeadlineExceeded, "the client stopped reading in the middle of a block");
+  }
+  // A frame that stalled gave its place back; it needs one again to go on.
+  if (outgoing_->payload && !MayUseLink(*outgoing_->active)) return Progress::kNone;
+  return SendSome();
+}
+
+bool Connection::MayUseLink(const Active& active) {
+  if (!ticket_) ticket_ = shared_.gate.Arrive(active.send_class, active.domain, waker_);
+  return ticket_ && shared_.gate.Granted(*ticket_);
+}
+
+bool Connection::NextFrame() {
+  if (std::exchange(pong_due_, false)) {
+    FrameHeader header;
+    header.type = FrameType::kPong;
+    outgoing_.emplace();
+    outgoing_->head = Head(header, {});
+    outgoing_->active = active_.end();
+    return true;
+  }
+  bool wants_link = false;
+  for (auto active = active_.begin(); active != active_.end(); ++active) {
+    if (Passed(active->deadline)) {
+      Enqueue(active, ErrorFrame(Error(Code::kDeadlineExceeded, "the request waited too long")));
+      return true;
+    }
+    if (!active->reply->Ready()) continue;
+    if (active->reply->NeedsLink()) {
+      // The link is for one reply at a time: the first that is ready.
+      if (std::exchange(wants_link, true) || !MayUseLink(*active)) continue;
+    }
+    std::optional<ReplyFrame> frame = active->reply->Next();
+    if (!frame) continue;
+    Enqueue(active, std::move(*frame));
+    return true;
+  }
+  if (!wants_link) LeaveLink();
+  return false;
+}
+
+void Connection::Enqueue(std::list<Active>::iterator active, ReplyFrame frame) {
+  FrameHeader header;
+  header.type = frame.type;
+  header.flags = static_cast<std::uint16_t>(frame.flags | (frame.last ? kFlagLast : 0));
+  header.request_id = active->request_id;
+  header.domain = active->domain;
+  header.queue_depth = shared_.queue_depth.load();
+  header.holders = frame.holders;
+  header.code = frame.code;
+  if (frame.payload) header.payload_bytes = static_cast<std::uint32_t>(frame.payload->length());
+  Outgoing outgoing;
+  outgoing.head = Head(header, frame.body);
+  outgoing.payload = std::move(frame.payload);
+  outgoing.is_data = frame.type == FrameType::kBlockData;
+  outgoing.last = frame.last;
+  outgoing.active = active;
+  outgoing_ = std::move(outgoing);
+}
+
+Result<Connection::Progress> Connection::SendSome() {
+  while (true) {
+    const Result<bool> done = SendStep();
+    if (!done.ok()) return done.error();
+    if (done.value()) {
+      FinishFrame();
+      return Progress::kSome;
+    }
+    if (!WaitFor(fd_.get(), /*writable=*/true, Clock::now() + kStalled)) {
+      LeaveLink();
+      return Progress::kBlocked;
+    }
+  }
+}
+
+// Sends until the frame is out (true) or the socket is full (false).
+Result<bool> Connection::SendStep() {
+  Outgoing& out = *outgoing_;
+  while (out.head_sent < out.head.size()) {
+    const ssize_t sent =
+        send(fd_.get(), out.head.data() + out.head_sent, out.head.size() - out.head_sent,
+             MSG_NOSIGNAL | (out.payload ? MSG_MORE : 0));
+    if (sent < 0 && errno == EAGAIN) return false;
+    if (sent < 0 && errno != EINTR) return Error(Code::kUnavailable, std::strerror(errno));
+    if (sent > 0) out.head_sent += static_cast<std::size_t>(sent);
+  }
+  while (out.payload && out.payload_sent < out.payload->length()) {
+    off_t offset = out.payload->offset() + static_cast<off_t>(out.payload_sent);
+    const ssize_t sent = sendfile(fd_.get(), out.payload->fd(), &offset,
+                                  out.payload->length() - out.payload_sent);
+    if (sent < 0 && errno == EAGAIN) return false;
+    if (sent < 0 && errno != EINTR) return Error(Code::kUnavailable, std::strerror(errno));
+    if (sent == 0) return Error(Code::kInternal, "a segment is shorter than its slots");
+    if (sent > 0) {
+      out.payload_sent += static_cast<std::size_t>(sent);
+      SentBytes().Add(static_cast<std::uint64_t>(sent));
+    }
+  }
+  return true;
+}
+
+void Connection::FinishFrame() {
+  Outgoing out = std::move(*outgoing_);
+  outgoing_.reset();
+  if (out.is_data) ++data_frames_;
+  if (out.payload) {
+    out.payload->Sent();
+    unacknowledged_.push_back({data_frames_, std::move(out.payload)});
+    LeaveLink();
+  }
+  if (out.last) {
+    active_.erase(out.active);
+    --shared_.queue_depth;
+  }
+}
+
+void Connection::LeaveLink() {
+  if (ticket_) shared_.gate.Leave(*ticket_);
+  ticket_.reset();
+}
+
+void Connection::Wait(bool for_writing) {
+  const bool may_read = active_.size() < shared_.outstanding_max;
+  std::array<pollfd, 2> entries = {{{fd_.get(), 0, 0}, {waker_->fd(), POLLIN, 0}}};
+  if (may_read) entries[0].events |= POLLIN | POLLRDHUP;
+  if (for_writing) entries[0].events |= POLLOUT;
+  Deadline until = NoDeadline();
+  if (outgoing_) {
+    if (outgoing_->active != active_.end()) until = outgoing_->active->deadline;
+  } else {
+    for (const Active& active : active_) until = std::min(until, active.deadline);
+  }
+  // A failing poll(2) is seen by the next read.
+  [[maybe_unused]] const int ready = poll(entries.data(), entries.size(), MillisecondsUntil(until));
+}
+
+}  // namespace forebay

@@ -1,0 +1,268 @@
+#include "upstream/posix.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "base/metrics.h"
+#include "base/wall_clock.h"
+#include "upstream/read_range.h"
+
+namespace forebay {
+namespace {
+
+constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+// A file changed less than this long ago may change again within the clock's resolution (NFS
+// servers: up to 1 s) and keep its tag.
+constexpr std::int64_t kYoungNanoseconds = 2 * kNanosecondsPerSecond;
+constexpr std::size_t kReadBytes = 1u << 20;
+constexpr std::size_t kPageEntriesMax = 1000;
+
+Error SystemError(int code, const std::string& path) {
+  const std::string message = fmt::format("\"{}\": {}", path, std::strerror(code));
+  switch (code) {
+    case ENOENT:
+    case ENOTDIR: return {Code::kNotFound, message};
+    case EACCES:
+    case EPERM: return {Code::kDenied, message};
+    case EXDEV: return {Code::kDenied, fmt::format("\"{}\": a link leads out of the tree", path)};
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EINVAL:
+    case EISDIR: return {Code::kInvalidArgument, message};
+    case ENXIO:
+    case ENODEV: return {Code::kInvalidArgument, fmt::format("\"{}\": a special file", path)};
+    case ESTALE: return {Code::kChanged, message};  // The server replaced or removed it.
+    default: return {Code::kUnavailable, message};
+  }
+}
+
+Error Special(const std::string& path) {
+  return {
+      Code::kInvalidArgument,
+      fmt::format("\"{}\": a fifo, socket or device; only files and directories are read", path)};
+}
+
+Status CheckTime(Deadline deadline, const std::stop_token& stop) {
+  if (stop.stop_requested()) return Error(Code::kCancelled, "stopped");
+  if (Passed(deadline)) return Error(Code::kDeadlineExceeded, "the file system was too slow");
+  return {};
+}
+
+std::int64_t Nanoseconds(const timespec& time) {
+  return time.tv_sec * kNanosecondsPerSecond + time.tv_nsec;
+}
+
+// Nothing for a special file.
+std::optional<Attributes> AttributesOf(const struct stat& status) {
+  Attributes attributes;
+  attributes.mtime_ns = Nanoseconds(status.st_mtim);
+  if (S_ISDIR(status.st_mode)) {
+    attributes.type = FileType::kDirectory;
+    return attributes;
+  }
+  if (!S_ISREG(status.st_mode)) return std::nullopt;
+  attributes.size = static_cast<std::uint64_t>(status.st_size);
+  attributes.version =
+      fmt::format("p:{}:{}:{}", attributes.size, attributes.mtime_ns, Nanoseconds(status.st_ctim));
+  return attributes;
+}
+
+Result<Attributes> AttributesOf(const UniqueFd& fd, const std::string& path) {
+  struct stat status{};
+  if (fstat(fd.get(), &status) != 0) return SystemError(errno, path);
+  const std::optional<Attributes> attributes = AttributesOf(status);
+  if (!attributes) return Special(path);
+  return *attributes;
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
+
+struct Names {
+  std::set<std::string> names;  // The first kPageEntriesMax after the given one.
+  bool more = false;
+};
+
+Result<Names> ReadNames(DIR* directory, const std::string& path, const std::string& after,
+                        Deadline deadline, const std::stop_token& stop) {
+  Names found;
+  while (true) {
+    errno = 0;
+    const dirent* entry = readdir(directory);
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == ".." || name <= after) continue;
+    if (found.names.size() == kPageEntriesMax) {
+      found.more = true;
+      if (name > *found.names.rbegin()) continue;
+      found.names.erase(std::prev(found.names.end()));
+    }
+    found.names.emplace(name);
+    if (const Status in_time = CheckTime(deadline, stop); !in_time.ok()) return in_time.error();
+  }
+  if (errno != 0) return SystemError(errno, path);
+  return found;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Upstream>> PosixUpstream::Create(const std::string& root,
+                                                        const std::string& store) {
+  UniqueFd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return SystemError(errno, root);
+  return std::unique_ptr<Upstream>(new PosixUpstream(std::move(fd), root == "/", store));
+}
+
+Result<UniqueFd> PosixUpstream::Open(const std::string& path, int flags) const {
+  if (path.find('\0') != std::string::npos) {
+    return Error(Code::kInvalidArgument, "a path cannot hold a NUL byte");
+  }
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  how.resolve = RESOLVE_NO_MAGICLINKS |
+                static_cast<std::uint64_t>(is_whole_machine_ ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
+  const std::string relative = "./" + path;
+  constexpr int kTries = 8;  // EAGAIN: something was renamed while the kernel looked for "..".
+  for (int i = 0; i < kTries; ++i) {
+    const long fd = syscall(SYS_openat2, root_.get(), relative.c_str(), &how, sizeof(how));
+    if (fd >= 0) return UniqueFd(static_cast<int>(fd));
+    if (errno != EAGAIN && errno != EINTR) break;
+  }
+  return SystemError(errno, path);
+}
+
+template <typename T>
+Result<T> PosixUpstream::Counted(std::string_view method, Result<T> outcome) const {
+  Metrics()
+      .AddCounter("forebay_upstream_requests_total", "Requests to the under-storage.",
+                  {{"dataset", store_},
+                   {"namespace", ""},
+                   {"method", std::string(method)},
+                   {"code", outcome.ok() ? "OK" : std::string(CodeName(outcome.error().code()))}})
+      .Add();
+  return outcome;
+}
+
+Result<Attributes> PosixUpstream::Stat(const std::string& path, Deadline deadline,
+                                       std::stop_token stop) {
+  if (const Status in_time = CheckTime(deadline, stop); !in_time.ok()) return in_time.error();
+  const Result<UniqueFd> fd = Open(path, O_PATH);
+  if (!fd.ok()) return Counted<Attributes>("STAT", fd.error());
+  return Counted("STAT", AttributesOf(fd.value(), path));
+}
+
+Result<Attributes> PosixUpstream::StatEntry(int directory_fd, const std::string& directory,
+                                            const std::string& name) const {
+  struct stat status{};
+  if (fstatat(directory_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    return SystemError(errno, directory + name);
+  }
+  if (S_ISLNK(status.st_mode)) {  // From the root, so that "../x" may stay beneath it.
+    const Result<UniqueFd> target = Open(directory + name, O_PATH);
+    if (!target.ok()) return target.error();
+    return AttributesOf(target.value(), directory + name);
+  }
+  const std::optional<Attributes> attributes = AttributesOf(status);
+  if (!attributes) return Special(directory + name);
+  return *attributes;
+}
+
+Result<ListPage> PosixUpstream::ListDirectory(const std::string& directory,
+                                              const std::string& after, Deadline deadline,
+                                              const std::stop_token& stop) const {
+  if (!directory.empty() && !directory.ends_with('/')) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("\"{}\": a directory's path ends in '/'", directory));
+  }
+  const Result<UniqueFd> fd = Open(directory, O_RDONLY | O_DIRECTORY);
+  if (!fd.ok()) return fd.error();
+  // The stream owns a copy of its own.
+  const Directory stream(fdopendir(fcntl(fd.value().get(), F_DUPFD_CLOEXEC, 0)));
+  if (stream == nullptr) return SystemError(errno, directory);
+  const Result<Names> found = ReadNames(stream.get(), directory, after, deadline, stop);
+  if (!found.ok()) return found.error();
+
+  ListPage page;
+  for (const std::string& name : found.value().names) {
+    if (const Status in_time = CheckTime(deadline, stop); !in_time.ok()) return in_time.error();
+    Result<Attributes> attributes = StatEntry(fd.value().get(), directory, name);
+    if (attributes.ok()) {
+      page.entries.push_back({name, std::move(attributes).value()});
+    } else if (attributes.error().code() == Code::kUnavailable) {
+      return std::move(attributes).error();
+    } else {
+      ++page.left_out;
+    }
+  }
+  if (found.value().more) page.next = *found.value().names.rbegin();
+  return page;
+}
+
+Result<ListPage> PosixUpstream::List(const std::string& directory, const std::string& after,
+                                     Deadline deadline, std::stop_token stop) {
+  return Counted("LIST", ListDirectory(directory, after, deadline, stop));
+}
+
+Result<ReadOutcome> PosixUpstream::ReadFile(const ReadRange& range, ByteSink& sink,
+                                            Deadline deadline, const std::stop_token& stop) const {
+  const auto changed = [&range] {
+    return Error(Code::kChanged,
+                 fmt::format("\"{}\": no longer the version asked for", range.path));
+  };
+  // O_NONBLOCK: opening a fifo would wait for its writer.
+  const Result<UniqueFd> fd = Open(range.path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!fd.ok()) return fd.error();
+  const std::int64_t opened_ns = WallClockNanoseconds();
+  struct stat status{};
+  if (fstat(fd.value().get(), &status) != 0) return SystemError(errno, range.path);
+  const std::optional<Attributes> before = AttributesOf(status);
+  if (!before) return Special(range.path);
+  if (before->type != FileType::kFile || before->version != range.version ||
+      before->size != range.file_size) {
+    return changed();
+  }
+  std::vector<std::byte> buffer(std::min<std::size_t>(range.length, kReadBytes));
+  for (std::uint64_t done = 0; done < range.length;) {
+    if (const Status in_time = CheckTime(deadline, stop); !in_time.ok()) return in_time.error();
+    const std::size_t wanted = std::min<std::size_t>(buffer.size(), range.length - done);
+    const ssize_t got =
+        pread(fd.value().get(), buffer.data(), wanted, static_cast<off_t>(range.offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SystemError(errno, range.path);
+    if (got == 0) return changed();  // Cut off under us.
+    const auto length = static_cast<std::size_t>(got);
+    if (Status written = sink.Write({buffer.data(), length}); !written.ok()) {
+      return std::move(written).error();
+    }
+    done += length;
+  }
+  const Result<Attributes> after = AttributesOf(fd.value(), range.path);
+  if (!after.ok()) return after.error();
+  if (after.value().version != range.version) return changed();
+  return ReadOutcome{.cacheable = opened_ns - Nanoseconds(status.st_ctim) >= kYoungNanoseconds};
+}
+
+Result<ReadOutcome> PosixUpstream::Read(const ReadRange& range, ByteSink& sink, Deadline deadline,
+                                        std::stop_token stop) {
+  if (Status checked = CheckRange(range); !checked.ok()) return std::move(checked).error();
+  Result<ReadOutcome> outcome = Counted("READ", ReadFile(range, sink, deadline, stop));
+  if (outcome.ok()) {
+    Metrics()
+        .AddCounter("forebay_upstream_bytes_total", "Bytes read from the under-storage.",
+                    {{"dataset", store_}, {"namespace", ""}})
+        .Add(range.length);
+  }
+  return outcome;
+}
+
+}  // namespace forebay
