@@ -69,7 +69,8 @@ def _lines(series, x, y):
         places[label] = place
     for colour, (label, points) in zip(COLOURS, series.items()):
         path = " ".join(f"{x(count):.1f},{y(seconds):.1f}" for count, seconds in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" '
+                     'stroke-width="2.5"/>')
         parts += [f'<circle cx="{x(count):.1f}" cy="{y(seconds):.1f}" r="3.5" fill="{colour}"/>'
                   for count, seconds in points]
         parts.append(f'<text x="{x(points[-1][0]) + 10:.1f}" y="{places[label]:.1f}" '

@@ -37,12 +37,12 @@ class Pool:
         self.stop()
         for host in self._hosts:
             state = os.path.join(self._lab.folder, host.name)
-            os.makedirs(os.path.join(state, "tier"), exist_ok=True)
+            os.makedirs(state, exist_ok=True)
             self._processes.append(self._lab.start(
                 host,
                 [self._forebay, "worker", "--name", host.name, "--insecure",
                  "--address", f"{host.address}:{PORT}", "--memory", memory,
-                 "--members", self.members, "--tier-dir", os.path.join(state, "tier")],
+                 "--members", self.members],
                 env={**self._environment, "FOREBAY_STATE_DIR": state},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0))
         deadline = time.monotonic() + START_SECONDS

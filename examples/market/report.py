@@ -47,8 +47,8 @@ def baseline(modes):
 
 
 def table(measured):
-    lines = [f"{'tasks':>6}  {'mode':20} {'mean s':>8} {'p99 s':>8} {'MB/s':>7} {'mean vs best':>13}"
-             f" {'store MB':>9} {'workers MB':>10} {'rounds':>6}"]
+    lines = [f"{'tasks':>6}  {'mode':20} {'mean s':>8} {'p99 s':>8} {'MB/s':>7} "
+             f"{'mean vs best':>13} {'store MB':>9} {'workers MB':>10} {'rounds':>6}"]
     for count, modes in measured.items():
         best, seconds = baseline(modes)
         for mode, outcomes in modes.items():
@@ -116,7 +116,8 @@ def publish(results, setting, out):
         json.dump(document(results, judged, setting), file, indent=1)
     means = {mode: [(count, median(modes[mode], "mean")) for count, modes in large.items()
                     if mode in modes] for mode in large[1]}
-    title = f"Access time of 50 MB, {setting['workers']} workers, {setting['linkMbit']} Mbit/s links"
+    title = (f"Access time of 50 MB, {setting['workers']} workers, "
+             f"{setting['linkMbit']} Mbit/s links")
     with open(os.path.join(out, "access-time.svg"), "w", encoding="utf-8") as file:
         file.write(figure.svg(title, {MODES[m]: points for m, points in means.items()}))
 
@@ -125,7 +126,7 @@ def publish(results, setting, out):
           f"{setting['workerMemory']}, blocks of {setting['block']}.\n"
           "cold: workers started empty before each burst. warm: started empty, then filled by\n"
           "`forebay bench fill`, then this burst at once. No burst was left out; figures are\n"
-          "medians over the rounds. rclone's start-up (it starts at the signal) is in its figures.\n")
+          "medians over the rounds. rclone starts at the signal; its figures include that.\n")
     print(table(large))
     print("Beside it, without a bar: 100 files of 10-200 KB\n")
     print(table(small))

@@ -60,8 +60,8 @@ def burst(lab, host, count, command, environment, log, links):
     """Starts `count` of `command` on `host`, gives the signal, and waits for all.
 
     The signal is eight bytes on the standard input of each: the time of the signal, CLOCK_MONOTONIC
-    nanoseconds, little-endian. `links` returns the counters now. Returns (seconds from the signal to
-    each process's end, what each printed after `started`, Links).
+    nanoseconds, little-endian. `links` returns the counters now. Returns (seconds from the signal
+    to each process's end, what each printed after `started`, Links).
     """
     signal_read, signal_write = os.pipe()
     try:

@@ -141,7 +141,7 @@ class Lab:
         return process
 
     def stop(self, processes):
-        """SIGTERM to all, SIGKILL to those that are there STOP_SECONDS later. Returns their count."""
+        """SIGTERM to all, SIGKILL to those that are there STOP_SECONDS later; returns how many."""
         running = [p for p in processes if p.poll() is None]
         for process in running:
             process.terminate()
