@@ -7,11 +7,13 @@ same files; the manifest holds size, SHA-256 and expected realised volatility of
 """
 
 import concurrent.futures
+import ctypes
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -210,6 +212,15 @@ def _put(folder, name, parts):
     return {"name": name, "bytes": size, "sha256": digest.hexdigest()}
 
 
+def _join_pool():
+    """In a process of the pool: interrupts are its parent's to heed, and it dies with it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 def _work(job):
     symbol, folder, daily, hourly = job
     return write(symbol, folder, daily, hourly)
@@ -233,13 +244,16 @@ def generate(folder):
     longest_first = sorted(enumerate(everything), key=lambda item: -item[1].days)
     jobs = [(s, files, series[DAILY[i % len(DAILY)]], series["eurusd"]) for i, s in longest_first]
     total, done, entries = sum(s.days for s in everything), 0, []
-    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_work, jobs, chunksize=2)
-        for (_, symbol), made in zip(longest_first, results):
-            before, done = done, done + symbol.days
-            entries += made
-            if done * 10 // total > before * 10 // total:
-                _say(f"making {len(everything)} symbols: {done * 100 // total} %")
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), initializer=_join_pool) as pool:
+        try:
+            for (_, symbol), made in zip(longest_first, pool.map(_work, jobs)):
+                before, done = done, done + symbol.days
+                entries += made
+                if done * 10 // total > before * 10 // total:
+                    _say(f"making {len(everything)} symbols: {done * 100 // total} %")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Else leaving would wait for all of them.
+            raise
     manifest = {"stamp": stamp, "seed": SEED, "files": sorted(entries, key=lambda e: e["name"])}
     with open(path + ".new", "w", encoding="ascii") as file:
         json.dump(manifest, file, indent=0)
