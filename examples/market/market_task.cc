@@ -1,209 +1,187 @@
-// market_task: one research task. It waits for a signal, reads minute bars, then computes the
-// realised volatility of each symbol. Contract: examples/market/README.md; format:
-// docs/formats/market-bin.md.
+// market_task: a research task of the demo. Stands ready, reads its files at the signal, and then
+// computes a feature of each. Its contract is in README.md beside it.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <bit>
-#include <cerrno>
 #include <cmath>
-#include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <string>
-#include <vector>
 
 #include "base/digest.h"
-#include "base/log.h"
 #include "client/client.h"
 #include "cluster/members.h"
+
+extern "C" char** environ;  // NOLINT: as POSIX names it.
 
 namespace forebay {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the format is little-endian");
-
-constexpr std::string_view kMagic = "FBMBAR01";
-constexpr std::size_t kHeaderBytes = 64;
-constexpr std::uint32_t kColumns = 6;
-constexpr std::size_t kCloseColumn = 4;
-constexpr double kMinutesAYear = 98'280;
-constexpr std::chrono::seconds kReadTimeout{30};
+// Long: straight from a throttled store, a hundred tasks each get a hundredth of its link.
+constexpr std::chrono::milliseconds kReadTimeout{120'000};
 
 struct Options {
-  std::string members;
-  std::string list;
-  int start_fd = 0;
-  std::size_t reserve_bytes = 0;
+  std::string members;  // Empty: straight from the store.
+  int start_fd = STDIN_FILENO;
+  std::uint64_t reserve = 0;  // Bytes.
   bool sha256 = false;
   std::vector<std::string> urls;
 };
 
-// Keeps all files, one after the other.
-class MemorySink : public FileSink {
+struct Span {
+  std::string url;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+// Keeps all bytes of all files, one file behind the other.
+class Keeper : public FileSink {
  public:
-  struct Extent {
-    std::size_t begin = 0;
-    std::size_t end = 0;
-  };
+  // Sets `reserve` bytes aside and touches them.
+  explicit Keeper(std::uint64_t reserve) {
+    bytes_.resize(reserve);
+    bytes_.clear();
+  }
 
-  // Fresh memory may come slower than the network; so it is touched before the clock runs.
-  explicit MemorySink(std::size_t reserve_bytes) : memory_(reserve_bytes) {}
-
-  Status Begin(const FileToRead& /*file*/, const Attributes& attributes) override {
-    if (memory_.size() < end_ + attributes.size) memory_.resize(end_ + attributes.size);
-    extents_.push_back(Extent{end_, end_});
+  Status Begin(const FileToRead& file, const Attributes&) override {
+    files_.push_back({file.url, bytes_.size(), bytes_.size()});
     return {};
   }
   Status Write(std::span<const std::byte> bytes) override {
-    const Clock::time_point now = Clock::now();
-    if (end_ == 0) first_byte_ = now;
-    std::memcpy(memory_.data() + end_, bytes.data(), bytes.size());
-    end_ += bytes.size();
-    extents_.back().end = end_;
+    if (bytes_.empty()) first_byte_ = Clock::now();
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
     return {};
   }
   Status End(const FileToRead& file, Status outcome) override {
     if (!outcome.ok()) return std::move(outcome).error().Within(file.url);
-    last_byte_ = Clock::now();
+    files_.back().end = bytes_.size();
     return {};
   }
 
-  std::string_view file(std::size_t place) const {
-    const Extent& extent = extents_[place];
-    return {reinterpret_cast<const char*>(memory_.data()) + extent.begin,
-            extent.end - extent.begin};
-  }
-  std::size_t bytes() const { return end_; }
   Clock::time_point first_byte() const { return first_byte_; }
-  Clock::time_point last_byte() const { return last_byte_; }
+  std::size_t size() const { return bytes_.size(); }
+  const std::vector<Span>& files() const { return files_; }
+  std::span<const std::byte> BytesOf(const Span& file) const {
+    return std::span(bytes_).subspan(file.begin, file.end - file.begin);
+  }
 
  private:
-  std::vector<std::byte> memory_;
-  std::size_t end_ = 0;
-  std::vector<Extent> extents_;
+  std::vector<std::byte> bytes_;
+  std::vector<Span> files_;
   Clock::time_point first_byte_;
-  Clock::time_point last_byte_;
 };
 
 template <typename T>
-T NumberAt(std::string_view bytes, std::size_t offset) {
-  T number;
-  std::memcpy(&number, bytes.data() + offset, sizeof(number));
-  return number;
+T Load(std::span<const std::byte> bytes, std::size_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return value;
 }
 
-Result<double> RealisedVolatility(std::string_view file) {
-  if (file.size() < kHeaderBytes || !file.starts_with(kMagic)) {
-    return Error(Code::kInvalidArgument, "is not a file of minute bars");
+// Realised volatility of a file as docs/formats/market-bin.md lays it out.
+// Errors: kInvalidArgument, if it is not one.
+Result<double> RealisedVolatility(std::span<const std::byte> file) {
+  constexpr std::string_view kMagic = "FBMBAR01";
+  constexpr std::size_t kHeadBytes = 64;
+  constexpr std::uint64_t kColumns = 6;
+  constexpr std::uint64_t kClose = 4;
+  constexpr double kMinutesPerYear = 252 * 390;
+  if (file.size() < kHeadBytes || std::memcmp(file.data(), kMagic.data(), kMagic.size()) != 0) {
+    return Error(Code::kInvalidArgument, "not a file of minute bars");
   }
-  const auto rows = NumberAt<std::uint64_t>(file, 8);
-  const std::uint64_t room = (file.size() - kHeaderBytes) / (sizeof(float) * kColumns);
-  if (NumberAt<std::uint32_t>(file, 16) != kColumns || rows < 2 || rows != room ||
-      file.size() != kHeaderBytes + sizeof(float) * kColumns * rows) {
-    return Error(Code::kInvalidArgument, "its size does not fit its header");
+  const std::uint64_t rows = (file.size() - kHeadBytes) / (kColumns * sizeof(float));
+  if (rows < 2 || Load<std::uint64_t>(file, kMagic.size()) != rows) {
+    return Error(Code::kInvalidArgument, fmt::format("{} bytes do not hold its bars", file.size()));
   }
-  const std::size_t closes = kHeaderBytes + sizeof(float) * rows * kCloseColumn;
-  double sum = 0;
-  double before = std::log(double{NumberAt<float>(file, closes)});
-  for (std::uint64_t row = 1; row < rows; ++row) {
-    const double now = std::log(double{NumberAt<float>(file, closes + sizeof(float) * row)});
-    sum += (now - before) * (now - before);
+  const std::span<const std::byte> close =
+      file.subspan(kHeadBytes + kClose * rows * sizeof(float), rows * sizeof(float));
+  double squares = 0;
+  double before = std::log(static_cast<double>(Load<float>(close, 0)));
+  for (std::size_t i = 1; i < rows; ++i) {
+    const double now = std::log(static_cast<double>(Load<float>(close, i * sizeof(float))));
+    squares += (now - before) * (now - before);
     before = now;
   }
-  return std::sqrt(sum * kMinutesAYear / static_cast<double>(rows - 1));
+  return std::sqrt(squares * kMinutesPerYear / static_cast<double>(rows - 1));
 }
 
+// Waits for the signal; returns its time. Errors: kCancelled, if none comes.
 Result<Clock::time_point> AwaitSignal(int fd) {
-  std::uint64_t nanoseconds = 0;
-  const ssize_t got = read(fd, &nanoseconds, sizeof(nanoseconds));
-  if (got != sizeof(nanoseconds)) {
-    return Error(Code::kUnavailable, "no signal to start on descriptor " + std::to_string(fd) +
-                                         (got < 0 ? std::string(": ") + std::strerror(errno)
-                                                  : std::string(": it was closed")));
-  }
-  // The steady clock is CLOCK_MONOTONIC on Linux.
-  return Clock::time_point(std::chrono::nanoseconds(nanoseconds));
+  std::uint64_t nanoseconds = 0;  // Of CLOCK_MONOTONIC, which Clock is.
+  ssize_t got = 0;
+  do {
+    got = read(fd, &nanoseconds, sizeof nanoseconds);
+  } while (got < 0 && errno == EINTR);
+  if (got != sizeof nanoseconds) return Error(Code::kCancelled, "no start signal came");
+  return Clock::time_point(std::chrono::nanoseconds(static_cast<std::int64_t>(nanoseconds)));
 }
 
-Result<std::unique_ptr<Client>> MakeClient(const Options& options) {
-  ClientOptions client_options;
+Result<std::unique_ptr<Client>> Connect(const Options& options) {
+  ClientOptions client;
   if (!options.members.empty()) {
     Result<MembersFile> members = ReadMembersFile(options.members);
-    if (!members.ok()) return members.error();
-    client_options.members = std::move(members).value();
+    if (!members.ok()) return std::move(members).error().Within("--members");
+    client.members = std::move(members).value();
   }
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) continue;
-    client_options.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+    client.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
-  return Client::Create(std::move(client_options));
+  return Client::Create(std::move(client));
 }
 
-Result<std::vector<FileToRead>> FilesOf(const Options& options) {
-  std::vector<FileToRead> files;
-  for (const std::string& url : options.urls) files.push_back(FileToRead{url, std::nullopt});
-  if (!options.list.empty()) {
-    std::ifstream list(options.list);
-    for (std::string url; std::getline(list, url);) files.push_back(FileToRead{url, std::nullopt});
-    if (!list.eof()) {
-      return Error(Code::kNotFound, "--list \"" + options.list + "\": cannot be read");
+Result<nlohmann::json> FeaturesOf(const Keeper& kept, bool with_sha256) {
+  nlohmann::json report;
+  for (const Span& file : kept.files()) {
+    const std::span<const std::byte> bytes = kept.BytesOf(file);
+    if (file.url.ends_with(".bin")) {
+      Result<double> volatility = RealisedVolatility(bytes);
+      if (!volatility.ok()) return std::move(volatility).error().Within(file.url);
+      report["volatility"][file.url] = volatility.value();
     }
-  }
-  if (files.empty()) return Error(Code::kInvalidArgument, "no URLs; name at least one");
-  return files;
-}
-
-Result<nlohmann::json> Report(const Options& options, const std::vector<FileToRead>& files,
-                              const MemorySink& sink, const SourceBytes& sources,
-                              Clock::time_point signal) {
-  const auto seconds = [signal](Clock::time_point when) {
-    return std::chrono::duration<double>(when - signal).count();
-  };
-  nlohmann::json report = {
-      {"firstByteSeconds", seconds(sink.first_byte())},
-      {"accessSeconds", seconds(sink.last_byte())},
-      {"bytes", sink.bytes()},
-      {"sources",
-       {{"local", sources.local}, {"peer", sources.peer}, {"upstream", sources.upstream}}},
-      {"volatility", nlohmann::json::object()}};
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::string& url = files[i].url;
-    if (options.sha256) {
-      const std::array<std::uint8_t, 32> digest = Sha256(sink.file(i));
-      report["sha256"][url] = Hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+    if (with_sha256) {
+      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      const std::array<std::uint8_t, 32> digest = Sha256(text);
+      report["sha256"][file.url] =
+          Hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
     }
-    if (!url.ends_with(".bin")) continue;
-    Result<double> volatility = RealisedVolatility(sink.file(i));
-    if (!volatility.ok()) return std::move(volatility).error().Within(url);
-    report["volatility"][url] = volatility.value();
   }
   return report;
 }
 
-Status Run(const Options& options) {
-  Result<std::vector<FileToRead>> files = FilesOf(options);
-  if (!files.ok()) return files.error();
-  Result<std::unique_ptr<Client>> client = MakeClient(options);
-  if (!client.ok()) return client.error();
-  MemorySink sink(options.reserve_bytes);
+void Print(const std::string& line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
 
-  std::cout << "started\n" << std::flush;
-  Result<Clock::time_point> signal = AwaitSignal(options.start_fd);
+Status Run(const Options& options) {
+  Result<std::unique_ptr<Client>> client = Connect(options);
+  if (!client.ok()) return client.error();
+  std::vector<FileToRead> files;
+  for (const std::string& url : options.urls) files.push_back({url, std::nullopt});
+  Keeper kept(options.reserve);
+
+  Print("started");
+  const Result<Clock::time_point> signal = AwaitSignal(options.start_fd);
   if (!signal.ok()) return signal.error();
-  if (Status read = client.value()->ReadFiles(files.value(), sink, kReadTimeout, {}); !read.ok()) {
-    return read;
-  }
-  Result<nlohmann::json> report =
-      Report(options, files.value(), sink, client.value()->source_bytes(), signal.value());
+  const Status read = client.value()->ReadFiles(files, kept, kReadTimeout, {});
+  const Clock::time_point end = Clock::now();
+  if (!read.ok()) return read.error();
+
+  Result<nlohmann::json> report = FeaturesOf(kept, options.sha256);
   if (!report.ok()) return report.error();
-  std::cout << report.value().dump() << std::endl;
+  const auto seconds = [&](Clock::time_point time) {
+    return std::chrono::duration<double>(time - signal.value()).count();
+  };
+  const SourceBytes sources = client.value()->source_bytes();
+  report.value()["firstByteSeconds"] = seconds(kept.first_byte());
+  report.value()["accessSeconds"] = seconds(end);
+  report.value()["bytes"] = kept.size();
+  report.value()["sources"] = {
+      {"local", sources.local}, {"peer", sources.peer}, {"upstream", sources.upstream}};
+  Print(report.value().dump());
   return {};
 }
 
@@ -212,18 +190,15 @@ Status Run(const Options& options) {
 
 int main(int argc, char** argv) {
   forebay::Options options;
-  CLI::App app("Reads minute bars after a signal, and computes realised volatility.");
-  app.add_option("--members", options.members, "members file; without it, straight from the store");
-  app.add_option("--list", options.list, "file with one URL a line");
-  app.add_option("--start-fd", options.start_fd, "descriptor of the signal");
-  app.add_option("--reserve", options.reserve_bytes, "bytes of memory to set aside");
+  CLI::App app("A research task: reads files at a signal, then computes realised volatilities");
+  app.add_option("--members", options.members, "fixed ring; without it, straight from the store");
+  app.add_option("--start-fd", options.start_fd, "where the signal comes from");
+  app.add_option("--reserve", options.reserve, "bytes of memory to set aside before the signal");
   app.add_flag("--sha256", options.sha256, "also report the SHA-256 of each file");
-  app.add_option("URL", options.urls, "what to read, in this order");
+  app.add_option("urls", options.urls)->required();
   CLI11_PARSE(app, argc, argv);
-  forebay::SetLogLevel(forebay::Level::kWarning);
-  if (forebay::Status done = forebay::Run(options); !done.ok()) {
-    std::cerr << "market_task: " << done.error().message() << "\n";
-    return 1;
-  }
-  return 0;
+  const forebay::Status done = forebay::Run(options);
+  if (done.ok()) return 0;
+  fmt::print(stderr, "market_task: {}\n", done.error().message());
+  return 1;
 }
