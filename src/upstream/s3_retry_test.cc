@@ -101,6 +101,8 @@ TEST(S3Error, SaysWhatToDo) {
   const Case kCases[] = {
       {404, "NoSuchKey", Code::kNotFound, false, "no such object"},
       {404, "NoSuchBucket", Code::kNotFound, false, "there is no bucket \"b\" at http://e"},
+      {404, "XAdminUserNotFound", Code::kDenied, false, "does not know access key ID \"AK\""},
+      {404, "NoSuchUser", Code::kUnavailable, false, "does not find"},
       {403, "AccessDenied", Code::kDenied, false, "s3:GetObject"},
       {403, "InvalidAccessKeyId", Code::kDenied, false, "does not know access key ID \"AK\""},
       {403, "SignatureDoesNotMatch", Code::kDenied, false, "AWS_SECRET_ACCESS_KEY"},
