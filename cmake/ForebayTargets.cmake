@@ -3,6 +3,7 @@
 # tests/tidy/check_includes.py (run by CTest) holds #include lines to the same DEPS.
 
 option(FOREBAY_PCH "Precompile the standard headers that most files include" ON)
+option(FOREBAY_BENCH "Build the micro benchmarks (Google Benchmark)" OFF)
 set(FOREBAY_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 set(FOREBAY_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wnon-virtual-dtor
@@ -11,7 +12,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   list(APPEND FOREBAY_WARNINGS -Wthread-safety)
 endif()
 if(FOREBAY_SANITIZE)
-  add_compile_options(-fsanitize=${FOREBAY_SANITIZE} -fno-omit-frame-pointer)
+  # UBSan goes on after a finding unless told otherwise, and the test would pass.
+  add_compile_options(-fsanitize=${FOREBAY_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FOREBAY_SANITIZE})
 endif()
 
@@ -56,6 +59,10 @@ function(forebay_library name)
   target_link_libraries(forebay_${name} PUBLIC fmt::fmt Threads::Threads PRIVATE ${ARG_LINKS})
 endfunction()
 
+# `unit_tests` builds every unit test and `fuzzers` every fuzz target, and nothing else.
+add_custom_target(unit_tests)
+add_custom_target(fuzzers)
+
 # forebay_test(folder a_test.cc...): one executable with all unit tests of a folder.
 function(forebay_test folder)
   add_executable(${folder}_test ${ARGN})
@@ -64,6 +71,49 @@ function(forebay_test folder)
   if(FOREBAY_PCH)
     target_precompile_headers(${folder}_test REUSE_FROM forebay_base)
   endif()
+  add_dependencies(unit_tests ${folder}_test)
   add_test(NAME unit.${folder} COMMAND ${folder}_test)
   set_tests_properties(unit.${folder} PROPERTIES LABELS "unit" TIMEOUT 120)
+endfunction()
+
+# forebay_fuzz(name folder...): tests/fuzz/name_fuzz.cc over the libraries of `folder`s, with the
+# committed inputs of tests/fuzz/corpus/name. In the fuzz build libFuzzer searches for
+# FOREBAY_FUZZ_SECONDS; in every other one the inputs and small changes of them are replayed.
+set(FOREBAY_FUZZ_SECONDS 10 CACHE STRING "How long each fuzz target searches in the fuzz build")
+function(forebay_fuzz name)
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  add_executable(${name}_fuzz ${name}_fuzz.cc)
+  forebay_target_defaults(${name}_fuzz)
+  foreach(folder IN LISTS ARGN)
+    target_link_libraries(${name}_fuzz PRIVATE forebay_${folder})
+  endforeach()
+  if(FOREBAY_PCH)
+    target_precompile_headers(${name}_fuzz REUSE_FROM forebay_base)
+  endif()
+  add_dependencies(fuzzers ${name}_fuzz)
+  if(FOREBAY_SANITIZE MATCHES "fuzzer")
+    target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+    set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name}/)
+    file(MAKE_DIRECTORY ${found})
+    # New inputs go to the first directory.
+    add_test(NAME fuzz.${name}
+             COMMAND ${name}_fuzz -max_total_time=${FOREBAY_FUZZ_SECONDS} -timeout=5 -max_len=65536
+                     -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=${found} ${found}
+                     ${corpus})
+  else()
+    target_sources(${name}_fuzz PRIVATE replay_main.cc)
+    add_test(NAME fuzz.${name} COMMAND ${name}_fuzz ${corpus})
+  endif()
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS "fuzz" TIMEOUT 60)
+endfunction()
+
+# forebay_bench(folder a_bench.cc...): one executable with all micro benchmarks of a folder.
+function(forebay_bench folder)
+  if(NOT FOREBAY_BENCH)
+    return()
+  endif()
+  find_package(benchmark REQUIRED)
+  add_executable(${folder}_bench ${ARGN})
+  forebay_target_defaults(${folder}_bench)
+  target_link_libraries(${folder}_bench PRIVATE forebay_${folder} benchmark::benchmark_main)
 endfunction()

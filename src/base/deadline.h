@@ -10,9 +10,12 @@ namespace forebay {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
-// What is left until `deadline`, in whole milliseconds rounded up; 0 once it has passed. Fits poll(2).
+// What is left until `deadline`, in whole milliseconds rounded up; 0 once it has passed. Fits
+// poll(2).
 int MillisecondsUntil(Deadline deadline);
 
-inline bool Passed(Deadline deadline) { return Clock::now() >= deadline; }
+inline bool Passed(Deadline deadline) {
+  return Clock::now() >= deadline;
+}
 
 }  // namespace forebay

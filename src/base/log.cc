@@ -91,7 +91,9 @@ void AppendValue(std::string& line, std::string_view value) {
 
 }  // namespace
 
-void SetLogLevel(Level level) { lowest_level = level; }
+void SetLogLevel(Level level) {
+  lowest_level = level;
+}
 
 void Log(Level level, std::string_view message, std::initializer_list<LogField> fields) {
   static Limiter limiter;

@@ -86,6 +86,12 @@ void MetricRegistry::SetGauge(std::string_view name, std::string_view help, Labe
   FamilyOf(name, help, "gauge").series[std::move(labels)].gauge = std::move(read);
 }
 
+void MetricRegistry::RemoveGauge(std::string_view name, const Labels& labels) {
+  MutexLock lock(mutex_);
+  const auto found = families_.find(name);
+  if (found != families_.end()) found->second.series.erase(labels);
+}
+
 std::string MetricRegistry::Text() const {
   MutexLock lock(mutex_);
   std::string text;

@@ -51,10 +51,13 @@ class MetricRegistry {
       EXCLUDES(mutex_);
   Histogram& AddHistogram(std::string_view name, std::string_view help, Labels labels = {})
       EXCLUDES(mutex_);
-  // `read` is called at every scrape, and replaces an earlier gauge of that name and labels. What it
-  // refers to must outlive the registry or be replaced.
+  // `read` is called at every scrape, and replaces an earlier gauge of that name and labels. What
+  // it refers to must outlive it.
   void SetGauge(std::string_view name, std::string_view help, Labels labels,
                 std::function<double()> read) EXCLUDES(mutex_);
+
+  // Before what its `read` refers to goes.
+  void RemoveGauge(std::string_view name, const Labels& labels) EXCLUDES(mutex_);
 
   // The whole registry, text format 0.0.4.
   std::string Text() const EXCLUDES(mutex_);

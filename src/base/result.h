@@ -58,11 +58,26 @@ class [[nodiscard]] Result {
 
   bool ok() const { return state_.has_value(); }
 
-  const T& value() const& { CHECK(ok()); return *state_; }
-  T& value() & { CHECK(ok()); return *state_; }
-  T&& value() && { CHECK(ok()); return std::move(*state_); }
-  const Error& error() const& { CHECK(!ok()); return state_.error(); }
-  Error&& error() && { CHECK(!ok()); return std::move(state_).error(); }
+  const T& value() const& {
+    CHECK(ok());
+    return *state_;
+  }
+  T& value() & {
+    CHECK(ok());
+    return *state_;
+  }
+  T&& value() && {
+    CHECK(ok());
+    return std::move(*state_);
+  }
+  const Error& error() const& {
+    CHECK(!ok());
+    return state_.error();
+  }
+  Error&& error() && {
+    CHECK(!ok());
+    return std::move(state_).error();
+  }
 
  private:
   std::expected<T, Error> state_;
@@ -75,8 +90,14 @@ class [[nodiscard]] Result<void> {
   Result(Error error) : state_(std::unexpect, std::move(error)) {}
 
   bool ok() const { return state_.has_value(); }
-  const Error& error() const& { CHECK(!ok()); return state_.error(); }
-  Error&& error() && { CHECK(!ok()); return std::move(state_).error(); }
+  const Error& error() const& {
+    CHECK(!ok());
+    return state_.error();
+  }
+  Error&& error() && {
+    CHECK(!ok());
+    return std::move(state_).error();
+  }
 
  private:
   std::expected<void, Error> state_;

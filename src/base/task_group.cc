@@ -28,7 +28,9 @@ struct TaskGroup::Thread {
 
 TaskGroup::TaskGroup(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
 
-TaskGroup::~TaskGroup() { StopAndJoin(); }
+TaskGroup::~TaskGroup() {
+  StopAndJoin();
+}
 
 void TaskGroup::Run(std::string name, std::function<void(std::stop_token)> task) {
   MutexLock lock(mutex_);

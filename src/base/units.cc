@@ -18,11 +18,24 @@ struct Unit {
 
 constexpr double kKi = 1024;
 constexpr std::array<Unit, 18> kSizeUnits = {{
-    {"", 1}, {"B", 1},
-    {"Ki", kKi}, {"KiB", kKi}, {"K", 1e3}, {"KB", 1e3},
-    {"Mi", kKi * kKi}, {"MiB", kKi * kKi}, {"M", 1e6}, {"MB", 1e6},
-    {"Gi", kKi * kKi * kKi}, {"GiB", kKi * kKi * kKi}, {"G", 1e9}, {"GB", 1e9},
-    {"Ti", kKi * kKi * kKi * kKi}, {"TiB", kKi * kKi * kKi * kKi}, {"T", 1e12}, {"TB", 1e12},
+    {"", 1},
+    {"B", 1},
+    {"Ki", kKi},
+    {"KiB", kKi},
+    {"K", 1e3},
+    {"KB", 1e3},
+    {"Mi", kKi* kKi},
+    {"MiB", kKi* kKi},
+    {"M", 1e6},
+    {"MB", 1e6},
+    {"Gi", kKi* kKi* kKi},
+    {"GiB", kKi* kKi* kKi},
+    {"G", 1e9},
+    {"GB", 1e9},
+    {"Ti", kKi* kKi* kKi* kKi},
+    {"TiB", kKi* kKi* kKi* kKi},
+    {"T", 1e12},
+    {"TB", 1e12},
 }};
 constexpr std::array<Unit, 5> kDurationUnits = {
     {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}}};
@@ -90,8 +103,8 @@ Result<std::chrono::milliseconds> ParseDuration(std::string_view text) {
 Result<double> ParseRatio(std::string_view text) {
   std::string_view rest = text;
   const std::optional<double> number = TakeNumber(rest);
-  constexpr double kPercent = 0.01;
-  const double ratio = number.value_or(-1) * (rest == "%" ? kPercent : 1);
+  constexpr double kPercent = 100;  // Divided by, so that 95% is the same number as 0.95.
+  const double ratio = number.value_or(-1) / (rest == "%" ? kPercent : 1);
   if (!number || (rest != "%" && !rest.empty()) || ratio < 0 || ratio > 1) {
     return NotA("ratio", text, "95% or 0.95");
   }

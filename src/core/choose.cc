@@ -11,18 +11,25 @@ bool Breaker::MayTry(Clock::time_point now) const {
 }
 
 void Breaker::Tried(Clock::time_point now) {
-  if (open()) try_at_ = now + pause_;
+  if (!open()) return;
+  probing_ = true;
+  try_at_ = now + pause_;
 }
 
 void Breaker::Answered() {
   failures_ = 0;
+  probing_ = false;
   pause_ = kPauseMin;
 }
 
 void Breaker::Failed(Clock::time_point now) {
-  const bool was_open = open();
-  if (!was_open && ++failures_ < kFailures) return;
-  if (was_open) pause_ = std::min<Clock::duration>(2 * pause_, kPauseMax);
+  if (open()) {
+    if (!probing_) return;
+    pause_ = std::min<Clock::duration>(2 * pause_, kPauseMax);
+  } else if (++failures_ < kFailures) {
+    return;
+  }
+  probing_ = false;
   try_at_ = now + pause_;
 }
 
@@ -35,9 +42,12 @@ bool Chooser::Well(std::uint32_t worker, Clock::time_point now) const {
   return worker >= workers_.size() || workers_[worker].breaker.MayTry(now);
 }
 
-std::uint64_t Chooser::Load(std::uint32_t worker) const {
+std::uint64_t Chooser::Load(std::uint32_t worker, Clock::time_point now) const {
   if (worker >= workers_.size()) return 0;
-  return std::uint64_t{workers_[worker].depth} + workers_[worker].outstanding;
+  const Worker& state = workers_[worker];
+  const std::int64_t faded = std::max<std::int64_t>((now - state.told_at) / kDepthFades, 0);
+  const std::int64_t depth = std::max<std::int64_t>(std::int64_t{state.depth} - faded, 0);
+  return static_cast<std::uint64_t>(depth) + state.outstanding;
 }
 
 std::optional<std::size_t> Chooser::Choose(std::span<const std::uint32_t> holders,
@@ -54,7 +64,7 @@ std::optional<std::size_t> Chooser::Choose(std::span<const std::uint32_t> holder
   }
   return *std::min_element(
       well.begin(), well.begin() + static_cast<std::ptrdiff_t>(compared),
-      [&](std::size_t a, std::size_t b) { return Load(holders[a]) < Load(holders[b]); });
+      [&](std::size_t a, std::size_t b) { return Load(holders[a], now) < Load(holders[b], now); });
 }
 
 void Chooser::Sent(std::uint32_t worker, Clock::time_point now) {
@@ -63,9 +73,10 @@ void Chooser::Sent(std::uint32_t worker, Clock::time_point now) {
   state.breaker.Tried(now);
 }
 
-void Chooser::Answered(std::uint32_t worker, std::uint32_t queue_depth) {
+void Chooser::Answered(std::uint32_t worker, std::uint32_t queue_depth, Clock::time_point now) {
   Abandoned(worker);
   At(worker).depth = queue_depth;
+  At(worker).told_at = now;
   At(worker).breaker.Answered();
 }
 

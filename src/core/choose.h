@@ -39,6 +39,7 @@ class Breaker {
 
  private:
   std::uint32_t failures_ = 0;
+  bool probing_ = false;  // A failure of any other request tells nothing new.
   Clock::duration pause_ = kPauseMin;
   Clock::time_point try_at_ = Clock::time_point::min();  // While open: when a probe may go.
 };
@@ -48,6 +49,9 @@ class Chooser {
  public:
   // Among more holders than this, only two taken at random are compared.
   static constexpr std::size_t kCompareAll = 4;
+  // A reported queue is taken to shrink by one block in this time, so that a worker that was busy
+  // once is asked again.
+  static constexpr std::chrono::milliseconds kDepthFades{10};
 
   // `seed` must differ from client to client, or all of them choose alike.
   explicit Chooser(std::uint64_t seed) : rng_(seed) {}
@@ -59,7 +63,7 @@ class Chooser {
 
   // A request was sent to `worker`. Exactly one of the other three follows.
   void Sent(std::uint32_t worker, Clock::time_point now);
-  void Answered(std::uint32_t worker, std::uint32_t queue_depth);
+  void Answered(std::uint32_t worker, std::uint32_t queue_depth, Clock::time_point now);
   void Failed(std::uint32_t worker, Clock::time_point now);
   // Given up by us; says nothing about the worker.
   void Abandoned(std::uint32_t worker);
@@ -71,13 +75,14 @@ class Chooser {
 
  private:
   struct Worker {
-    std::uint32_t depth = 0;        // As last reported.
+    std::uint32_t depth = 0;  // As last reported, at `told_at`.
+    Clock::time_point told_at;
     std::uint32_t outstanding = 0;  // Sent by us, not ended.
     Breaker breaker;
   };
 
   Worker& At(std::uint32_t worker);
-  std::uint64_t Load(std::uint32_t worker) const;
+  std::uint64_t Load(std::uint32_t worker, Clock::time_point now) const;
 
   Rng rng_;
   std::vector<Worker> workers_;

@@ -27,6 +27,7 @@ constexpr int kRotationsMax = 4;
 void Eviction::Inserted(const BlockKey& key, std::uint32_t size) {
   CHECK(size > 0);
   CHECK(!entries_.contains(key));
+  offered_.reset();
   const bool in_main = BelongsInMain(key, size);
   now_ += size;
   Queue& queue = QueueOf(in_main);
@@ -68,6 +69,7 @@ void Eviction::MoveToFront(Position entry, bool to_main) {
 void Eviction::Touched(const BlockKey& key) {
   const auto found = entries_.find(key);
   if (found == entries_.end()) return;
+  offered_.reset();
   Entry& entry = *found->second;
   entry.touched_at = now_;
   if ((now_ - entry.counted_at) * kInStepShare < bytes()) return;
@@ -78,6 +80,7 @@ void Eviction::Touched(const BlockKey& key) {
 void Eviction::Removed(const BlockKey& key, Removal why) {
   const auto found = entries_.find(key);
   if (found == entries_.end()) return;
+  offered_.reset();
   const Position entry = found->second;
   if (why == Removal::kEvicted) Remember(*entry);
   Queue& queue = QueueOf(entry->in_main);
@@ -102,14 +105,12 @@ void Eviction::Remember(const Entry& entry) {
 }
 
 std::optional<BlockKey> Eviction::Victim(const std::function<bool(const BlockKey&)>& is_pinned) {
+  if (offered_ && !is_pinned(*offered_)) return offered_;
   full_bytes_ = bytes();
-  const bool small_first = small_.bytes * kSmallShare > full_bytes_ || main_.entries.empty();
-  if (small_first) {
-    if (const auto victim = VictimInSmall(is_pinned)) return victim;
-    return VictimInMain(is_pinned);
-  }
-  if (const auto victim = VictimInMain(is_pinned)) return victim;
-  return VictimInSmall(is_pinned);
+  const bool small_first = small_.bytes * kSmallShare > full_bytes_;
+  offered_ = small_first ? VictimInSmall(is_pinned) : VictimInMain(is_pinned);
+  if (!offered_) offered_ = small_first ? VictimInMain(is_pinned) : VictimInSmall(is_pinned);
+  return offered_;
 }
 
 // Each entry is looked at once at most: those used again move to the main queue, pinned ones to the

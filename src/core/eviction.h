@@ -94,6 +94,7 @@ class Eviction {
   std::unordered_map<std::uint64_t, Ghost> ghosts_;  // By Hash64; never iterated.
   std::deque<GhostRecord> ghost_order_;  // Oldest first; may name ghosts that came back.
   std::uint64_t ghost_bytes_ = 0;        // Of ghost_order_.
+  std::optional<BlockKey> offered_;      // The last answer of Victim, if nothing happened since.
   std::uint64_t serial_ = 0;
   std::uint64_t now_ = 0;         // Bytes inserted so far.
   std::uint64_t full_bytes_ = 0;  // Held when a victim was last asked for; 0: never.

@@ -57,9 +57,12 @@ std::uint64_t QuotaMin(std::uint32_t block_bytes) {
 std::uint64_t BytesToEvict(std::uint64_t used_bytes, std::uint64_t capacity_bytes,
                            const Watermarks& watermarks) {
   CHECK(watermarks.low_percent <= watermarks.high_percent && watermarks.high_percent <= 100);
-  // Divided first, so that no capacity overflows; what is lost is below 100 bytes.
-  const std::uint64_t high = capacity_bytes / 100 * watermarks.high_percent;
-  const std::uint64_t low = capacity_bytes / 100 * watermarks.low_percent;
+  // Divided first, so that no capacity overflows; the remainder too, so that 100 % is all of it.
+  const auto percent = [capacity_bytes](std::uint64_t value) {
+    return capacity_bytes / 100 * value + capacity_bytes % 100 * value / 100;
+  };
+  const std::uint64_t high = percent(watermarks.high_percent);
+  const std::uint64_t low = percent(watermarks.low_percent);
   return used_bytes > high ? used_bytes - low : 0;
 }
 

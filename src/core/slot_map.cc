@@ -137,6 +137,23 @@ void SlotMap::Punched(std::uint32_t number) {
   Refile(number);
 }
 
+void SlotMap::Withdraw(std::uint32_t number) {
+  CHECK(number < chunks_.size() && !withdrawn_.contains(number));
+  Chunk& chunk = chunks_[number];
+  CHECK(chunk.used == 0);
+  dirty_bytes_ -= std::uint64_t{chunk.dirty} * chunk.slot_bytes;
+  if (chunk.slot_bytes != 0) with_clean_[ClassOf(chunk.slot_bytes)].erase(number);
+  punchable_.erase(number);
+  whole_.erase(number);
+  withdrawn_.insert(number);
+  chunk = Chunk{.generation = chunk.generation + 1, .slots = {}, .clean = {}};
+}
+
+void SlotMap::Restore(std::uint32_t number) {
+  CHECK(withdrawn_.erase(number) == 1);
+  whole_.insert(number);
+}
+
 std::vector<SlotId> SlotMap::SlotsInChunk(std::uint32_t number) const {
   CHECK(number < chunks_.size());
   const Chunk& chunk = chunks_[number];
@@ -162,7 +179,8 @@ void SlotMap::CheckInvariants() const {
   std::uint64_t dirty_bytes = 0;
   for (std::uint32_t number = 0; number < chunk_count(); ++number) {
     const Chunk& chunk = chunks_[number];
-    CHECK(whole_.contains(number) == chunk.slots.empty());
+    CHECK((whole_.contains(number) || withdrawn_.contains(number)) == chunk.slots.empty());
+    CHECK(!whole_.contains(number) || !withdrawn_.contains(number));
     CHECK(chunk.slots.empty() == (chunk.slot_bytes == 0));
     const auto count = [&chunk](State state) {
       return static_cast<std::size_t>(std::count(chunk.slots.begin(), chunk.slots.end(), state));

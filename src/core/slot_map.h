@@ -58,6 +58,12 @@ class SlotMap {
   std::vector<std::uint32_t> PunchableChunks() const;
   void Punched(std::uint32_t chunk);
 
+  // Takes out a chunk of which no slot is used: it has no pages, or is being given new ones, which
+  // is not done under the store's lock. Capacity shrinks; acknowledgements of it are too late.
+  // Restore: it has clean pages, and is whole.
+  void Withdraw(std::uint32_t chunk);
+  void Restore(std::uint32_t chunk);
+
   // The used slots of a chunk: what must go for the chunk to be whole. Linear in its slots.
   std::vector<SlotId> SlotsInChunk(std::uint32_t chunk) const;
 
@@ -68,7 +74,9 @@ class SlotMap {
   std::uint64_t OffsetInChunk(SlotId id) const;
 
   // used + dirty + free = capacity. Bytes of slots, not of what is in them.
-  std::uint64_t capacity_bytes() const { return std::uint64_t{chunk_bytes_} * chunks_.size(); }
+  std::uint64_t capacity_bytes() const {
+    return std::uint64_t{chunk_bytes_} * (chunks_.size() - withdrawn_.size());
+  }
   std::uint64_t used_bytes() const { return used_bytes_; }
   std::uint64_t dirty_bytes() const { return dirty_bytes_; }
   std::uint64_t free_bytes() const { return capacity_bytes() - used_bytes_ - dirty_bytes_; }
@@ -97,6 +105,7 @@ class SlotMap {
   std::vector<Chunk> chunks_;
   std::set<std::uint32_t> whole_;
   std::set<std::uint32_t> punchable_;
+  std::set<std::uint32_t> withdrawn_;
   std::vector<std::set<std::uint32_t>> with_clean_;  // By class: carved chunks with a clean slot.
   std::uint64_t used_bytes_ = 0;
   std::uint64_t dirty_bytes_ = 0;

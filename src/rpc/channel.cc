@@ -102,6 +102,12 @@ void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
   }
 }
 
+void Channel::Ping() {
+  FrameHeader header;
+  header.type = FrameType::kPing;
+  Write(header, {});
+}
+
 void Channel::Cancel(CallId id) {
   {
     MutexLock lock(mutex_);
@@ -247,6 +253,8 @@ Status Channel::ReceiveFrames(int fd, std::stop_token stop) {
 }
 
 Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body) {
+  last_heard_ = Clock::now();
+  if (header.type == FrameType::kPong) return {};
   queue_depth_ = header.queue_depth;
   if (header.holders > 0) holders_ = header.holders;
   if (header.type == FrameType::kBlockData) return ReceiveData(fd, header, body);
@@ -270,6 +278,20 @@ Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std:
   found->second.lookup->reply = std::move(reply);
   calls_.erase(found);
   changed_.NotifyAll();
+  return {};
+}
+
+// In pieces, so that a long run on a slow link shows that the worker lives.
+Status Channel::ReceivePayload(int fd, std::span<std::byte> space) {
+  constexpr std::size_t kPiece = 256 << 10;
+  while (!space.empty()) {
+    const std::size_t length = std::min(space.size(), kPiece);
+    if (Status status = ReceiveExactly(fd, space.first(length), NoDeadline()); !status.ok()) {
+      return status;
+    }
+    last_heard_ = Clock::now();
+    space = space.subspan(length);
+  }
   return {};
 }
 
@@ -303,7 +325,7 @@ Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const s
   std::span<std::byte> space;
   if (receiver != nullptr) space = receiver->Destination(data.offset, header.payload_bytes);
   if (space.size() == header.payload_bytes) {
-    if (Status status = ReceiveExactly(fd, space, NoDeadline()); !status.ok()) return status;
+    if (Status status = ReceivePayload(fd, space); !status.ok()) return status;
     if (GranuleChecksums(space) != data.checksums) {
       outcome.status = Error(Code::kCorrupt, "bytes do not match their checksum");
     } else if (receiver != nullptr && !space.empty()) {

@@ -101,6 +101,11 @@ class Channel {
   // The newest report, from any reply.
   LoadReport load() const;
 
+  // Asks the worker for a sign of life. Not connected: does nothing.
+  void Ping();
+  // When the newest bytes came in; the clock's epoch before the first.
+  Deadline last_heard() const { return last_heard_.load(); }
+
   // Calls in flight.
   std::size_t outstanding() const EXCLUDES(mutex_);
 
@@ -128,6 +133,7 @@ class Channel {
   Status ReceiveFrames(int fd, std::stop_token stop) EXCLUDES(mutex_);
   Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
+  Status ReceivePayload(int fd, std::span<std::byte> space);
   Status Discard(int fd, std::uint32_t bytes);
   BlockReceiver* Claim(CallId id) EXCLUDES(mutex_);
   void Release(CallId id) EXCLUDES(mutex_);
@@ -139,6 +145,7 @@ class Channel {
   const ChannelOptions options_;
   std::atomic<std::uint32_t> queue_depth_ = 0;
   std::atomic<std::uint16_t> holders_ = 1;
+  std::atomic<Deadline> last_heard_ = Deadline();
   std::atomic<std::uint64_t> received_ = 0;  // Data frames on this connection.
 
   mutable Mutex mutex_;  // Order: mutex_ before write_mutex_.

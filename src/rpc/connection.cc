@@ -32,8 +32,8 @@ constexpr std::size_t kUnacknowledgedMax = 4096;
 std::vector<std::byte> Head(FrameHeader header, const std::vector<std::byte>& body) {
   header.body_bytes = static_cast<std::uint32_t>(body.size());
   const FrameHeaderBytes bytes = EncodeFrameHeader(header);
-  std::vector<std::byte> head(bytes.begin(), bytes.end());
-  head.insert(head.end(), body.begin(), body.end());
+  std::vector<std::byte> head(bytes.size() + body.size());
+  std::copy(body.begin(), body.end(), std::copy(bytes.begin(), bytes.end(), head.begin()));
   return head;
 }
 
@@ -163,12 +163,16 @@ Status Connection::Handle(const FrameHeader& header, std::span<const std::byte> 
       return {};
     case FrameType::kAck:
       return {};
+    case FrameType::kPing:
+      pong_due_ = true;
+      return {};
     case FrameType::kHello:
     case FrameType::kWelcome:
     case FrameType::kBlockData:
     case FrameType::kStatReply:
     case FrameType::kListReply:
     case FrameType::kError:
+    case FrameType::kPong:
       return Broken(fmt::format("a client does not send frames of type {}",
                                 static_cast<int>(header.type)));
   }
@@ -227,7 +231,7 @@ void Connection::Cancel(std::uint64_t request_id) {
 
 Result<Connection::Progress> Connection::Advance() {
   if (!outgoing_ && !NextFrame()) return Progress::kNone;
-  if (Passed(outgoing_->active->deadline) && outgoing_->payload_sent > 0) {
+  if (outgoing_->payload_sent > 0 && Passed(outgoing_->active->deadline)) {
     return Error(Code::kDeadlineExceeded, "the client stopped reading in the middle of a block");
   }
   // A frame that stalled gave its place back; it needs one again to go on.
@@ -241,6 +245,14 @@ bool Connection::MayUseLink(const Active& active) {
 }
 
 bool Connection::NextFrame() {
+  if (std::exchange(pong_due_, false)) {
+    FrameHeader header;
+    header.type = FrameType::kPong;
+    outgoing_.emplace();
+    outgoing_->head = Head(header, {});
+    outgoing_->active = active_.end();
+    return true;
+  }
   bool wants_link = false;
   for (auto active = active_.begin(); active != active_.end(); ++active) {
     if (Passed(active->deadline)) {
@@ -348,7 +360,7 @@ void Connection::Wait(bool for_writing) {
   if (for_writing) entries[0].events |= POLLOUT;
   Deadline until = NoDeadline();
   if (outgoing_) {
-    until = outgoing_->active->deadline;
+    if (outgoing_->active != active_.end()) until = outgoing_->active->deadline;
   } else {
     for (const Active& active : active_) until = std::min(until, active.deadline);
   }

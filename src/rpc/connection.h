@@ -53,7 +53,7 @@ class Connection {
     std::size_t payload_sent = 0;
     bool is_data = false;
     bool last = false;
-    std::list<Active>::iterator active;
+    std::list<Active>::iterator active;  // end(): a pong.
   };
   struct Unacknowledged {
     std::uint64_t number = 0;  // Of the data frame.
@@ -90,6 +90,7 @@ class Connection {
   std::optional<Outgoing> outgoing_;
   std::deque<Unacknowledged> unacknowledged_;
   std::uint64_t data_frames_ = 0;  // Sent whole on this connection.
+  bool pong_due_ = false;
 };
 
 }  // namespace forebay

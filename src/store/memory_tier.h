@@ -2,8 +2,8 @@
 //
 // Invariants: st_blocks of everything in the tier's directory never exceed the quota; a slot is
 // overwritten in place only when every send from it was acknowledged, else its chunk's pages are
-// punched out first; bytes are published only with their checksums; a block being served or filled is
-// never evicted. On-disk layout: docs/formats/tier.md.
+// punched out first; bytes are published only with their checksums; a block being served or filled
+// is never evicted. On-disk layout: docs/formats/tier.md.
 #pragma once
 
 #include <cstddef>
@@ -35,10 +35,13 @@ struct TierOptions {
 
 class MemoryTier;
 class TierBlock;  // Private to the .cc files: one block's state, shared by the index and its users.
+class TierState;  // Likewise: the tier's.
+class TierFiles;  // The system calls, for tests that make them fail.
 
 // A send from a block, for sendfile(2). While it lives and Sent() was not called the block stays.
 // After Sent() the block may be evicted, but its slot is not overwritten in place before
 // Acknowledge(). Destroyed without Acknowledge(): the slot stays dirty until its pages are punched.
+// Acknowledge() without Sent(): nothing was given to a socket.
 //
 // Thread safety: one thread at a time.
 class SendLease {
@@ -47,9 +50,9 @@ class SendLease {
   SendLease& operator=(SendLease&&) noexcept;
   ~SendLease();
 
-  int fd() const;                    // Of the segment.
-  std::uint64_t file_offset() const; // Of the run's first byte in the segment.
-  std::uint32_t length() const;      // Bytes of the run.
+  int fd() const;                                       // Of the segment.
+  std::uint64_t file_offset() const;                    // Of the run's first byte in the segment.
+  std::uint32_t length() const;                         // Bytes of the run.
   const std::vector<std::uint32_t>& checksums() const;  // One a granule of the run.
 
   void Sent();
@@ -78,8 +81,9 @@ class BlockHandle {
   void Subscribe(const std::shared_ptr<Waker>& waker) const;
   void Unsubscribe(const std::shared_ptr<Waker>& waker) const;
 
-  // A lease on [offset, offset + length): granule-aligned start, end aligned or the block's end, all
-  // of it published. kNotHere if the block was evicted meanwhile.
+  // A lease on [offset, offset + length): granule-aligned start, end aligned or the block's end,
+  // all of it published (CHECKed). kNotHere if the block was evicted meanwhile; error() if it
+  // failed.
   Result<SendLease> Lease(std::uint32_t offset, std::uint32_t length) const;
 
  private:
@@ -89,7 +93,8 @@ class BlockHandle {
   std::shared_ptr<TierBlock> block_;
 };
 
-// Fills one block. Exactly one exists per filling block. Destroyed before Complete: the fill failed.
+// Fills one block. Exactly one exists per filling block. Destroyed before Complete: the fill
+// failed.
 //
 // Thread safety: one thread at a time.
 class BlockWriter {
@@ -105,8 +110,8 @@ class BlockWriter {
   // among them (the last one when filled is the length) and, with `publish`, shows them to readers.
   void Advance(std::uint32_t filled, bool publish);
 
-  // As Advance with publish, for bytes that arrived with verified checksums of whole granules, which
-  // are not computed again. Runs arrive in order.
+  // As Advance with publish, for bytes that arrived with verified checksums of whole granules,
+  // which are not computed again. Runs arrive in order.
   void AdvanceVerified(std::span<const std::uint32_t> checksums);
 
   // The block is whole (CHECKed) and published. Not `keep`: served to those who hold a handle, then
@@ -122,7 +127,8 @@ class BlockWriter {
 };
 
 struct TierUsage {
-  std::uint64_t capacity_bytes = 0;   // The quota.
+  // What slots may take: the quota less the headers, and less what the file system refused.
+  std::uint64_t capacity_bytes = 0;
   std::uint64_t allocated_bytes = 0;  // st_blocks of the tier's files.
   std::uint64_t used_bytes = 0;       // Payload of complete blocks.
   std::uint64_t blocks = 0;           // Complete blocks.
@@ -131,10 +137,13 @@ struct TierUsage {
 // Thread safety: safe.
 class MemoryTier {
  public:
-  // Makes (or takes over an own stale) `options.directory`.
+  // Makes `options.directory`, or takes over what a crashed predecessor left there.
   // Errors: kInvalidArgument if the quota holds no block, naming the least that would do;
-  // kUnavailable if the file system has too little room; kDenied.
+  // or if the directory holds anything else; kUnavailable if another worker uses it, or the file
+  // system has no room for a first block (with room for some, the tier is smaller); kDenied.
   static Result<std::unique_ptr<MemoryTier>> Create(TierOptions options);
+  static Result<std::unique_ptr<MemoryTier>> Create(TierOptions options,
+                                                    std::shared_ptr<TierFiles> files);
 
   // Removes everything it made, also its own mount. No lease or writer may live.
   ~MemoryTier();
@@ -151,8 +160,8 @@ class MemoryTier {
   // growing the tier by a chunk.
   Result<Admission> FindOrBegin(const BlockKey& key, std::uint32_t length);
 
-  // Compares the block's bytes with its checksums. kCorrupt: they differed; the block was dropped, so
-  // the next FindOrBegin fills it again. kNotHere: nothing to compare.
+  // Compares the block's bytes with its checksums. kCorrupt: they differed; the block was dropped,
+  // so the next FindOrBegin fills it again. kNotHere: nothing to compare.
   Status Recheck(const BlockKey& key);
 
   // Forgets the block if it is held (its readers keep what they lease).
@@ -161,9 +170,8 @@ class MemoryTier {
   TierUsage usage() const;
 
  private:
-  struct Shared;
-  explicit MemoryTier(std::shared_ptr<Shared> shared);
-  std::shared_ptr<Shared> shared_;
+  explicit MemoryTier(std::shared_ptr<TierState> state);
+  std::shared_ptr<TierState> state_;
 };
 
 }  // namespace forebay

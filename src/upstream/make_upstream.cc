@@ -7,7 +7,7 @@ namespace forebay {
 Result<std::unique_ptr<Upstream>> MakeUpstream(const Location& location,
                                                const UpstreamOptions& options) {
   const std::string store = StoreName(location, options);
-  if (location.scheme == "file") return PosixUpstream::Create("/", store);
+  if (location.scheme == "file") return PosixUpstream::Create("/" + location.path, store);
   return S3Upstream::Create(location.bucket, options, store);
 }
 

@@ -78,7 +78,7 @@ Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte, kFrameHeaderByt
                              header.version, kProtocolVersionMin, kProtocolVersion));
   }
   if (type < static_cast<std::uint8_t>(FrameType::kHello) ||
-      type > static_cast<std::uint8_t>(FrameType::kError)) {
+      type > static_cast<std::uint8_t>(FrameType::kPong)) {
     return Error(Code::kInvalidArgument, fmt::format("frame type {} is unknown", type));
   }
   if (header.body_bytes > kFrameBodyBytesMax || header.payload_bytes > kFramePayloadBytesMax) {

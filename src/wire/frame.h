@@ -35,6 +35,8 @@ enum class FrameType : std::uint8_t {
   kAck = 9,        // Only carries `acked`.
   kCancel = 10,    // The sender of request `request_id` no longer wants it.
   kError = 11,     // Ends a request: `code` and a message in the body.
+  kPing = 12,      // Is the worker alive, though it has nothing to send yet?
+  kPong = 13,
 };
 
 // Of kReadBlock.

@@ -1,0 +1,61 @@
+#include "app/interrupts.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+
+#include "app/context.h"
+#include "base/check.h"
+
+namespace forebay {
+
+Interrupts::Interrupts(std::chrono::milliseconds grace) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action = {};
+    sigaction(signal, nullptr, &action);
+    // Shells ignore SIGINT for `forebay worker &` in a script; who sends it there means it.
+    if (signal != SIGHUP || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
+  }
+  CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+  signals_.Reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  CHECK(signals_.get() >= 0);
+  watcher_.Run("interrupts", [this, grace](std::stop_token) { Watch(grace); });
+}
+
+Interrupts::~Interrupts() {
+  ended_.Wake();
+  watcher_.StopAndJoin();
+}
+
+void Interrupts::Wait() {
+  MutexLock lock(mutex_);
+  while (!arrived_) changed_.Wait(mutex_);
+}
+
+void Interrupts::Watch(std::chrono::milliseconds grace) {
+  std::array<pollfd, 2> waited = {{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                                   {.fd = ended_.fd(), .events = POLLIN, .revents = 0}}};
+  for (int timeout = -1;;) {
+    const int ready = poll(waited.data(), waited.size(), timeout);
+    if (waited[1].revents != 0) return;
+    if (ready < 0) continue;
+    const bool again = fired();
+    signalfd_siginfo signal = {};
+    const bool read_one = read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal);
+    if (again && grace.count() > 0 && (ready == 0 || read_one)) _exit(kExitInterrupted);
+    if (!read_one) continue;
+    stop_.request_stop();
+    MutexLock lock(mutex_);
+    arrived_ = true;
+    changed_.NotifyAll();
+    if (grace.count() > 0) timeout = static_cast<int>(grace.count());
+  }
+}
+
+}  // namespace forebay

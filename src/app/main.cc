@@ -1,0 +1,100 @@
+// The `forebay` command.
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "app/cli.h"
+#include "app/output.h"
+#include "base/log.h"
+
+extern "C" char** environ;  // NOLINT: as POSIX names it.
+
+namespace forebay {
+namespace {
+
+std::map<std::string, std::string> Environment() {
+  std::map<std::string, std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string::npos) environment[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return environment;
+}
+
+// `--config`, or FOREBAY_CONFIG, must exist; the default file need not.
+Status LoadConfigFile(Settings& settings, const std::map<std::string, std::string>& environment) {
+  std::string path = settings.Has("config") ? settings.Text("config") : "";
+  const bool asked = !path.empty();
+  if (!asked) {
+    const auto home = environment.find("XDG_CONFIG_HOME");
+    const auto user = environment.find("HOME");
+    if (home != environment.end() && !home->second.empty()) {
+      path = home->second + "/forebay/config.yaml";
+    } else if (user != environment.end()) {
+      path = user->second + "/.config/forebay/config.yaml";
+    }
+    std::error_code ignored;
+    if (path.empty() || !std::filesystem::is_regular_file(path, ignored)) return {};
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("--config \"{}\": cannot be read; name a YAML file", path));
+  }
+  constexpr std::size_t kBytesMax = 2u << 20;  // More than Settings takes.
+  std::string text(kBytesMax, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(kBytesMax));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return settings.LoadFile(text, path);
+}
+
+Status Configure(const Invocation& invocation, Context& context) {
+  context.settings = DeclareSettings(context.environment);
+  Status status = context.settings.LoadEnvironment(context.environment);
+  for (const auto& [key, value] : invocation.flags) {
+    if (status.ok()) status = context.settings.Set(key, value);
+  }
+  if (status.ok()) status = LoadConfigFile(context.settings, context.environment);
+  return status;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  Result<Invocation> invocation = ParseCommandLine(arguments);
+  if (!invocation.ok()) {
+    fmt::print(stderr, "{}\n", OneLine(invocation.error().message()));
+    return kExitUsage;
+  }
+  if (invocation.value().verb == nullptr) {
+    return WriteStdout(invocation.value().text).ok() ? kExitDone : kExitFailed;
+  }
+  const Verb& verb = *invocation.value().verb;
+  Context context;
+  context.verb = verb.name;
+  context.arguments = invocation.value().arguments;
+  context.environment = Environment();
+  const Status configured = Configure(invocation.value(), context);
+  if (!configured.ok()) {
+    Complain(context, configured.error().message());
+    return kExitUsage;
+  }
+  if (context.settings.Switch("print-config")) {
+    std::vector<std::string> keys(verb.flags.begin(), verb.flags.end());
+    std::erase(keys, "print-config");
+    return WriteStdout(context.settings.Print(keys)).ok() ? kExitDone : kExitFailed;
+  }
+  return verb.run(context);
+}
+
+}  // namespace
+}  // namespace forebay
+
+int main(int argc, char** argv) {
+  // A reader that goes away is an error of the write, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  return forebay::Main({argv + 1, argv + argc});
+}

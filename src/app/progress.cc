@@ -1,0 +1,117 @@
+#include "app/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/units.h"
+
+namespace forebay {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+constexpr std::uint64_t kPercent = 100;
+constexpr double kMillisecondsPerSecond = 1e3;
+
+double SecondsOf(std::chrono::milliseconds duration) {
+  return static_cast<double>(duration.count()) / kMillisecondsPerSecond;
+}
+
+std::uint64_t PercentOf(const ProgressState& state) {
+  if (state.total_bytes == 0) return kPercent;
+  return std::min(kPercent, static_cast<std::uint64_t>(static_cast<double>(state.done_bytes) * 100 /
+                                                       static_cast<double>(state.total_bytes)));
+}
+
+std::size_t TerminalColumns() {
+  winsize size = {};
+  constexpr std::size_t kUsual = 80;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
+  return size.ws_col;
+}
+
+}  // namespace
+
+std::string ProgressLine(const ProgressState& state) {
+  std::string line = fmt::format("{}: {} of {} files, {} of {} ({}%)", state.verb, state.done_files,
+                                 state.total_files, FormatSize(state.done_bytes),
+                                 FormatSize(state.total_bytes), PercentOf(state));
+  if (state.elapsed.count() <= 0 || state.done_bytes == 0) return line;
+  const double rate = static_cast<double>(state.done_bytes) / SecondsOf(state.elapsed);
+  line += fmt::format(", {}/s", FormatSize(static_cast<std::uint64_t>(rate)));
+  if (state.done_bytes < state.total_bytes) {
+    line += fmt::format(", {:.0f}s left",
+                        static_cast<double>(state.total_bytes - state.done_bytes) / rate);
+  }
+  return line;
+}
+
+std::string ProgressBar(const ProgressState& state, std::size_t columns) {
+  constexpr std::size_t kWidth = 20;
+  const std::size_t full = PercentOf(state) * kWidth / kPercent;
+  std::string bar = '[' + std::string(full, '#') + std::string(kWidth - full, '.') + "] ";
+  bar += ProgressLine(state);
+  return bar.substr(0, columns);
+}
+
+std::string ProgressJson(const ProgressState& state) {
+  return fmt::format(R"({{"verb":"{}","doneBytes":{},"totalBytes":{},"doneFiles":{},)"
+                     R"("totalFiles":{},"seconds":{:.3f}}})",
+                     state.verb, state.done_bytes, state.total_bytes, state.done_files,
+                     state.total_files, SecondsOf(state.elapsed));
+}
+
+Status CheckProgress(const Context& context) {
+  const std::string& progress = context.settings.Text("progress");
+  if (progress == "auto" || progress == "json" || progress == "none") return {};
+  return Error(Code::kInvalidArgument,
+               fmt::format("--progress \"{}\": no such form; write auto, json or none", progress));
+}
+
+Progress::Progress(const Context& context, std::uint64_t total_bytes, std::uint64_t total_files)
+    : started_(Clock::now()) {
+  const std::string& form = context.settings.Text("progress");
+  if (form == "json") {
+    mode_ = Mode::kJson;
+  } else if (form == "auto" && !context.settings.Switch("quiet")) {
+    mode_ = isatty(STDERR_FILENO) == 1 ? Mode::kBar : Mode::kLines;
+  }
+  state_ = {.verb = context.verb, .total_bytes = total_bytes, .total_files = total_files};
+  // What is done within a moment needs no progress.
+  next_ = started_ + (mode_ == Mode::kLines ? 3000ms : 300ms);
+}
+
+Progress::~Progress() {
+  if (mode_ == Mode::kJson || written_) Write();
+  if (mode_ == Mode::kBar && written_) fmt::print(stderr, "\n");
+}
+
+void Progress::Update(std::uint64_t done_bytes, std::uint64_t done_files) {
+  state_.done_bytes = done_bytes;
+  state_.done_files = done_files;
+  if (mode_ == Mode::kNone) return;
+  const Deadline now = Clock::now();
+  if (now < next_) return;
+  next_ = now + (mode_ == Mode::kLines ? 3000ms : mode_ == Mode::kJson ? 1000ms : 100ms);
+  Write();
+}
+
+void Progress::Write() {
+  state_.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
+  switch (mode_) {
+    case Mode::kNone: return;
+    case Mode::kBar:
+      fmt::print(stderr, "\r{}\x1b[K", ProgressBar(state_, TerminalColumns() - 1));
+      break;
+    case Mode::kLines: fmt::print(stderr, "{}\n", ProgressLine(state_)); break;
+    case Mode::kJson: fmt::print(stderr, "{}\n", ProgressJson(state_)); break;
+  }
+  written_ = true;
+}
+
+}  // namespace forebay

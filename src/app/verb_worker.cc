@@ -1,0 +1,192 @@
+// forebay worker --name NAME --address ADDRESS --memory SIZE --members FILE
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "app/interrupts.h"
+#include "app/output.h"
+#include "app/pool.h"
+#include "app/verbs.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/units.h"
+#include "io/http_server.h"
+#include "worker/worker.h"
+
+namespace forebay {
+namespace {
+
+Error Invalid(std::string message) {
+  return {Code::kInvalidArgument, std::move(message)};
+}
+
+// Thousands of readers need as many descriptors; the soft limit is low only for old programs' sake.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Whether this process may mount (CAP_SYS_ADMIN, bit 21 of the effective set).
+bool MayMount() {
+  std::ifstream status("/proc/self/status");
+  constexpr std::string_view kKey = "CapEff:";
+  constexpr unsigned kSysAdmin = 21;
+  constexpr int kHexadecimal = 16;
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(kKey)) continue;
+    return (std::stoull(line.substr(kKey.size()), nullptr, kHexadecimal) >> kSysAdmin & 1) != 0;
+  }
+  return false;
+}
+
+// Makes a directory and its parents for this user alone; an existing one stays as it is.
+Status MakePrivateDirectory(const std::string& path) {
+  std::error_code error;
+  const mode_t before = umask(077);
+  std::filesystem::create_directories(path, error);
+  umask(before);
+  if (!error) return {};
+  return Error(Code::kDenied, fmt::format("\"{}\": cannot be made: {}", path, error.message()));
+}
+
+Result<std::string> StateDirectory(const Context& context) {
+  if (!context.settings.Has("state-dir")) {
+    return Invalid(
+        "--state-dir is missing, and there is no HOME to derive it from; name a "
+        "directory");
+  }
+  return std::filesystem::absolute(context.settings.Text("state-dir")).lexically_normal().string();
+}
+
+// STATE/NAME.sock, or below /run/forebay where that is too long for a unix socket.
+Result<Address> DefaultHttpAddress(const std::string& state, const std::string& name) {
+  Result<Address> near = ParseAddress(fmt::format("unix:{}/{}.sock", state, name));
+  if (near.ok()) {
+    const Status made = MakePrivateDirectory(state);
+    return made.ok() ? std::move(near) : Error(made.error()).Within("--state-dir");
+  }
+  constexpr const char* kShort = "/run/forebay";
+  const Status made = MakePrivateDirectory(kShort);
+  if (!made.ok()) {
+    return Invalid(
+        fmt::format("--state-dir \"{}\": too long for a unix socket, and {}; name a "
+                    "shorter one",
+                    state, made.error().message()));
+  }
+  return ParseAddress(fmt::format("unix:{}/{}.sock", kShort, DigestOf(state + '/' + name).Hex()));
+}
+
+Result<Address> HttpAddress(const Context& context, const std::string& state) {
+  const Settings& settings = context.settings;
+  if (!settings.Has("http")) return DefaultHttpAddress(state, settings.Text("name"));
+  Result<Address> address = ParseAddress(settings.Text("http"));
+  if (!address.ok()) return std::move(address).error().Within("--http");
+  if (!address.value().is_local() && !settings.Switch("insecure")) {
+    return Invalid(
+        fmt::format("--http \"{}\": beyond loopback everybody can read it; add "
+                    "--insecure if the network is private, or listen on 127.0.0.1",
+                    address.value().text));
+  }
+  return address;
+}
+
+Status CheckGiven(const Settings& settings) {
+  for (const auto& [key, example] : {std::pair{"name", "w-0"},
+                                     {"address", "127.0.0.1:7400"},
+                                     {"memory", "2GiB"},
+                                     {"members", "members.yaml"}}) {
+    if (!settings.Has(key)) {
+      return Invalid(fmt::format("--{0} is missing; write --{0} {1}", key, example));
+    }
+  }
+  return {};
+}
+
+void ChooseTier(const Settings& settings, const std::string& state, WorkerOptions& options) {
+  if (settings.Has("tier-dir")) {
+    options.tier_directory =
+        std::filesystem::absolute(settings.Text("tier-dir")).lexically_normal().string();
+    if (options.tier_directory.ends_with('/')) options.tier_directory.pop_back();
+    options.own_mount = false;
+    return;
+  }
+  options.own_mount = MayMount();
+  options.tier_directory = options.own_mount
+                               ? fmt::format("{}/{}/tier", state, options.name)
+                               : fmt::format("/dev/shm/forebay-{}/{}", geteuid(), options.name);
+}
+
+Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state) {
+  const Settings& settings = context.settings;
+  WorkerOptions options;
+  options.name = settings.Text("name");
+  Result<Address> address = ParseAddress(settings.Text("address"));
+  if (!address.ok()) return std::move(address).error().Within("--address");
+  options.address = std::move(address).value();
+  Result<MembersFile> members = MembersOf(context);
+  if (!members.ok()) return std::move(members).error();
+  options.members = std::move(members).value();
+  options.memory_bytes = settings.Size("memory");
+  options.insecure = settings.Switch("insecure");
+  options.environment = context.environment;
+  if (options.memory_bytes < options.members.block_bytes) {
+    return Invalid(fmt::format("--memory \"{}\": below one block of {}; write at least that",
+                               FormatSize(options.memory_bytes),
+                               FormatSize(options.members.block_bytes)));
+  }
+  ChooseTier(settings, state, options);
+  return options;
+}
+
+int ExitCodeOf(const Error& error) {
+  return error.code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;
+}
+
+}  // namespace
+
+int RunWorkerVerb(const Context& context) {
+  Interrupts interrupts(std::chrono::milliseconds(0));
+  if (const Status given = CheckGiven(context.settings); !given.ok()) {
+    return WrongInput(context, given.error());
+  }
+  const Result<std::string> state = StateDirectory(context);
+  if (!state.ok()) return WrongInput(context, state.error());
+  Result<WorkerOptions> options = OptionsOf(context, state.value());
+  if (!options.ok()) return WrongInput(context, options.error());
+  const Result<Address> http_address = HttpAddress(context, state.value());
+  if (!http_address.ok()) {
+    Complain(context, http_address.error().message());
+    return ExitCodeOf(http_address.error());
+  }
+  RaiseDescriptorLimit();
+  if (context.settings.Switch("quiet")) SetLogLevel(Level::kWarning);
+  const std::string name = options.value().name;
+  Result<std::unique_ptr<Worker>> worker = Worker::Start(std::move(options).value());
+  if (!worker.ok()) {
+    Complain(context, worker.error().message());
+    return ExitCodeOf(worker.error());
+  }
+  Result<std::unique_ptr<HttpServer>> http =
+      HttpServer::Start(http_address.value(), {{"/metrics", [] { return Metrics().Text(); }},
+                                               {"/healthz", [] { return std::string("ok\n"); }}});
+  if (!http.ok()) {
+    Complain(context, "--http: " + http.error().message());
+    return ExitCodeOf(http.error());
+  }
+  Log(Level::kInfo, "serving", {{"name", name}, {"http", http_address.value().text}});
+  // That nobody listens to it does not keep a worker from serving.
+  static_cast<void>(
+      WriteStdout(fmt::format("ready {} {}\n", name, worker.value()->address().text)).ok());
+  interrupts.Wait();
+  Log(Level::kInfo, "stopping", {{"name", name}});
+  return kExitDone;
+}
+
+}  // namespace forebay

@@ -1,0 +1,290 @@
+#include "client/block_reads.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace forebay {
+namespace {
+
+// Requests for small parts cost a worker little: so many count as one block of the window.
+constexpr std::size_t kSmallPerBlock = 8;
+
+template <typename T>
+bool Contains(const std::vector<T>& all, T one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+}  // namespace
+
+BlockReads::BlockReads(Backends& backends)
+    : backends_(backends),
+      mailbox_(std::make_shared<Mailbox<Letter>>()),
+      window_(WindowOptions{.block_bytes = backends.limits.block_bytes,
+                            .bytes_max = backends.limits.window_bytes_max}) {}
+
+BlockReads::~BlockReads() {
+  for (auto& [id, read] : reads_) GiveUp(read);
+}
+
+bool BlockReads::MayStart(std::size_t bytes) const {
+  const std::uint64_t block_bytes = backends_.limits.block_bytes;
+  const std::uint64_t by_bytes = (bytes_under_way_ + block_bytes - 1) / block_bytes;
+  const std::uint64_t by_count = (reads_.size() + kSmallPerBlock - 1) / kSmallPerBlock;
+  return window_.MayStart(static_cast<std::uint32_t>(std::max(by_bytes, by_count)),
+                          bytes_under_way_, static_cast<std::uint32_t>(bytes));
+}
+
+BlockReads::Id BlockReads::Start(BlockWant want) {
+  const std::uint64_t block_bytes = backends_.limits.block_bytes;
+  CHECK(!want.destination.empty());
+  CHECK(want.offset + want.destination.size() <= want.file->attributes.size);
+  CHECK(want.offset % block_bytes + want.destination.size() <= block_bytes);
+  const Id id = next_id_++;
+  Read read;
+  read.key = BlockKey{want.file->key, static_cast<std::uint32_t>(want.offset / block_bytes)};
+  read.want = std::move(want);
+  bytes_under_way_ += read.want.destination.size();
+  AskNext(id, reads_.emplace(id, std::move(read)).first->second);
+  return id;
+}
+
+// The next to ask: a holder that was not asked yet, else one that refused for want of room, else the
+// upstream.
+void BlockReads::AskNext(Id id, Read& read) {
+  if (!backends_.workers.empty()) {
+    std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
+    std::erase_if(fresh, [&read](MemberIndex member) {
+      return Contains(read.failed, member) || Contains(read.refused, member);
+    });
+    if (const auto member = backends_.workers.Ask(fresh)) {
+      return AskWorker(id, read, *member, false);
+    }
+    if (const auto member = backends_.workers.Ask(read.refused)) {
+      return AskWorker(id, read, *member, true);
+    }
+  }
+  AskUpstream(id, read);
+}
+
+void BlockReads::AskWorker(Id id, Read& read, MemberIndex member, bool insist) {
+  const BlockWant& want = read.want;
+  const std::uint64_t block_start = std::uint64_t{read.key.index} * backends_.limits.block_bytes;
+  const ArrivalRange range{
+      .block_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+          want.file->attributes.size - block_start, backends_.limits.block_bytes)),
+      .offset = static_cast<std::uint32_t>(want.offset - block_start),
+      .destination = want.destination};
+  read.at_upstream = false;
+  read.member = member;
+  read.asked_at = Clock::now();
+  ++read.attempt;
+  read.arrival = std::make_shared<BlockArrival>(
+      range, [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
+        mailbox->Post(Letter{id, attempt, false, std::move(outcome)});
+      });
+  const BlockCall call{
+      .block = ReadBlock{.store = want.file->store->url,
+                         .path = want.file->path,
+                         .version = want.file->attributes.version,
+                         .file_size = want.file->attributes.size,
+                         .index = read.key.index,
+                         .offset = range.offset,
+                         .length = static_cast<std::uint32_t>(want.destination.size())},
+      .insist = insist,
+      .recheck = Contains(read.rechecked, member),
+      .domain = want.file->key.domain,
+      .deadline = want.deadline};
+  read.call = backends_.workers.link(member).StartRead(call, read.arrival);
+}
+
+void BlockReads::AskUpstream(Id id, Read& read) {
+  read.at_upstream = true;
+  read.arrival = nullptr;
+  ++read.attempt;
+  read.job = backends_.upstream_reads.Start(UpstreamRead{
+      .file = read.want.file,
+      .offset = read.want.offset,
+      .destination = read.want.destination,
+      .deadline = read.want.deadline,
+      .done = [mailbox = mailbox_, id, attempt = read.attempt](Status status) {
+        mailbox->Post(Letter{id, attempt, true, BlockReceiver::Outcome{std::move(status), {}}});
+      }});
+}
+
+// Ends the current attempt; its letter, if it is in the mailbox already, will be ignored.
+void BlockReads::GiveUp(Read& read) {
+  ++read.attempt;
+  if (read.at_upstream) {
+    backends_.upstream_reads.Cancel(read.job);
+  } else {
+    backends_.workers.link(read.member).Cancel(read.call);
+    backends_.workers.Abandoned(read.member);
+  }
+}
+
+void BlockReads::Cancel(Id id) {
+  const auto found = reads_.find(id);
+  if (found == reads_.end()) {  // It ended, and nobody has asked yet.
+    std::erase_if(ended_, [id](const Ended& ended) { return ended.id == id; });
+    return;
+  }
+  GiveUp(found->second);
+  bytes_under_way_ -= found->second.want.destination.size();
+  reads_.erase(found);
+}
+
+void BlockReads::End(Id id, Status status) {
+  const auto found = reads_.find(id);
+  bytes_under_way_ -= found->second.want.destination.size();
+  reads_.erase(found);
+  ended_.push_back(Ended{id, std::move(status)});
+}
+
+std::optional<BlockReads::Ended> BlockReads::Next(Deadline until, const std::stop_token& stop) {
+  Deadline wait_until = Deadline::min();  // First what is there already.
+  for (bool looked = false;; looked = true) {
+    bool woken = false;
+    for (Letter& letter : mailbox_->Take(wait_until, stop)) {
+      woken |= letter.id == 0;
+      Handle(std::move(letter));
+    }
+    if (!ended_.empty()) {
+      Ended ended = std::move(ended_.front());
+      ended_.pop_front();
+      return ended;
+    }
+    const Clock::time_point now = Clock::now();
+    if (woken || stop.stop_requested() || (looked && now >= until)) return std::nullopt;
+    CheckTime(now);
+    wait_until = ended_.empty() ? std::min(until, NextCheck()) : Deadline::min();
+  }
+}
+
+void BlockReads::Handle(Letter letter) {
+  const auto found = reads_.find(letter.id);
+  if (found == reads_.end() || found->second.attempt != letter.attempt) return;
+  Read& read = found->second;
+  if (!letter.from_upstream) return HandleWorker(letter.id, read, std::move(letter.outcome));
+  if (letter.outcome.status.ok()) {
+    backends_.upstream_bytes += read.want.destination.size();
+    window_.Replied(0);
+  }
+  End(letter.id, std::move(letter.outcome.status));
+}
+
+void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome) {
+  Workers& workers = backends_.workers;
+  const MemberIndex member = read.member;
+  if (outcome.status.ok()) {
+    workers.Answered(member, read.key.file, outcome.load);
+    window_.Replied(outcome.load.queue_depth);
+    const bool upstream = outcome.waited_for_fill && !outcome.from_peer;
+    (upstream ? backends_.upstream_bytes : backends_.peer_bytes) += read.want.destination.size();
+    return End(id, {});
+  }
+  switch (outcome.status.error().code()) {
+    case Code::kOverloaded:  // Healthy and full; its reply says who else holds the block.
+        workers.Answered(member, read.key.file, outcome.load);
+      window_.Replied(outcome.load.queue_depth);
+      if (Contains(read.refused, member)) {
+        // Refused although insisted upon: it takes no more from anybody.
+        std::erase(read.refused, member);
+        read.failed.push_back(member);
+      } else {
+        read.refused.push_back(member);
+      }
+      return AskNext(id, read);
+    case Code::kCorrupt:
+      workers.Answered(member, read.key.file, outcome.load);
+      if (!Contains(read.rechecked, member)) {
+        read.rechecked.push_back(member);
+        if (workers.Ask(std::span(&member, 1))) return AskWorker(id, read, member, false);
+      }
+      read.failed.push_back(member);
+      return AskNext(id, read);
+    case Code::kNotHere:
+    case Code::kStale:
+      workers.Answered(member, read.key.file, outcome.load);
+      read.failed.push_back(member);
+      return AskNext(id, read);
+    case Code::kUnavailable:
+    case Code::kInternal:
+    case Code::kCancelled:  // Not by us: the worker is on its way out.
+      workers.Failed(member);
+      read.failed.push_back(member);
+      return AskNext(id, read);
+    case Code::kNotFound:
+    case Code::kInvalidArgument:  // Also a refused handshake: its words say what to change.
+    case Code::kDeadlineExceeded:
+    case Code::kChanged:
+    case Code::kDenied:
+      workers.Answered(member, read.key.file, outcome.load);
+      return End(id, std::move(outcome.status).error().Within("worker " + workers.name(member)));
+  }
+}
+
+// Leaves the upstream half of a short deadline.
+Clock::duration BlockReads::Patience(const Read& read) const {
+  return std::min<Clock::duration>(backends_.limits.stall_patience,
+                                   (read.want.deadline - read.asked_at) / 2);
+}
+
+Clock::time_point BlockReads::LastHeard(const Read& read) const {
+  return std::max({read.asked_at, read.arrival->last_progress(),
+                   backends_.workers.link(read.member).last_heard()});
+}
+
+// A worker that shows no sign of life has stopped. One that does may have a long queue or a slow
+// store; it gets half of the time there is.
+Clock::time_point BlockReads::StallsAt(const Read& read) const {
+  const Clock::time_point progress = std::max(read.asked_at, read.arrival->last_progress());
+  return std::min(LastHeard(read) + Patience(read),
+                  progress + (read.want.deadline - read.asked_at) / 2);
+}
+
+bool BlockReads::PingDue(const Read& read) const {
+  return read.pinged_at <= LastHeard(read);
+}
+
+void BlockReads::CheckTime(Clock::time_point now) {
+  std::vector<Id> ids;
+  for (const auto& [id, read] : reads_) ids.push_back(id);
+  for (const Id id : ids) {
+    Read& read = reads_.at(id);
+    if (now >= read.want.deadline) {
+      GiveUp(read);
+      End(id, Error(Code::kDeadlineExceeded, "no answer within the deadline"));
+    } else if (!read.at_upstream) {
+      CheckWorker(id, read, now);
+    }
+  }
+}
+
+void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
+  WorkerLink& link = backends_.workers.link(read.member);
+  if (now >= StallsAt(read)) {
+    ++read.attempt;
+    link.Cancel(read.call);
+    backends_.workers.Failed(read.member);
+    read.failed.push_back(read.member);
+    AskNext(id, read);
+  } else if (PingDue(read) && now >= LastHeard(read) + Patience(read) / 2) {
+    read.pinged_at = now;
+    link.Ping();
+  }
+}
+
+Clock::time_point BlockReads::NextCheck() const {
+  Clock::time_point next = Clock::time_point::max();
+  for (const auto& [id, read] : reads_) {
+    next = std::min(next, read.want.deadline);
+    if (read.at_upstream) continue;
+    next = std::min(next, StallsAt(read));
+    if (PingDue(read)) next = std::min(next, LastHeard(read) + Patience(read) / 2);
+  }
+  return next;
+}
+
+}  // namespace forebay

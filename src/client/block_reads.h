@@ -1,0 +1,117 @@
+// BlockReads: reads of parts of blocks that are under way, each followed until it has succeeded or
+// nobody can help: next holder, next holder insisted upon, then the upstream.
+//
+// "A cache may make a read faster; it may never make a read fail": trouble with workers is reported to
+// Workers and stepped over. Only answers about the file itself and the caller's own limits end a read.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "client/backends.h"
+#include "client/block_arrival.h"
+#include "client/mailbox.h"
+#include "core/window.h"
+
+namespace forebay {
+
+struct BlockWant {
+  std::shared_ptr<const FileVersion> file;
+  std::uint64_t offset = 0;          // In the file; the range may not cross a block's border.
+  std::span<std::byte> destination;  // Not empty.
+  Deadline deadline;
+};
+
+// Thread safety: none; one thread drives it, and nothing is decided between its calls.
+class BlockReads {
+ public:
+  using Id = std::uint64_t;
+
+  struct Ended {
+    Id id = 0;
+    Status status;
+  };
+
+  explicit BlockReads(Backends& backends);
+  // Cancels what is under way: afterwards nothing writes to any destination.
+  ~BlockReads();
+  BlockReads(const BlockReads&) = delete;
+  BlockReads& operator=(const BlockReads&) = delete;
+
+  // Whether one more read of `bytes` should be started now, by the adaptive window. With none under
+  // way it always should.
+  bool MayStart(std::size_t bytes) const;
+
+  Id Start(BlockWant want);
+
+  // Waits for a read to end. Nothing once `until` has passed, a stop was requested (at once), or
+  // Wake was called.
+  std::optional<Ended> Next(Deadline until, const std::stop_token& stop);
+
+  // Nothing writes to its destination any more. It must not have been returned by Next.
+  void Cancel(Id id);
+
+  // Ends the current or the next wait of Next. From any thread.
+  void Wake() { mailbox_->Post(Letter{}); }
+
+  std::size_t under_way() const { return reads_.size(); }
+
+ private:
+  struct Letter {
+    Id id = 0;  // 0: from Wake.
+    std::uint32_t attempt = 0;
+    bool from_upstream = false;
+    BlockReceiver::Outcome outcome;
+  };
+
+  // Where a read is now. Members in `failed` and `refused` were asked and did not help.
+  struct Read {
+    BlockWant want;
+    BlockKey key;
+    std::vector<MemberIndex> failed;
+    std::vector<MemberIndex> refused;  // Overloaded: they may be insisted upon.
+    std::vector<MemberIndex> rechecked;
+    std::uint32_t attempt = 0;  // Outcomes of earlier ones are ignored.
+    bool at_upstream = false;
+    MemberIndex member = 0;          // If not at_upstream.
+    Channel::CallId call = 0;        // If not at_upstream.
+    UpstreamReads::JobId job = 0;    // If at_upstream.
+    std::shared_ptr<BlockArrival> arrival;
+    Clock::time_point asked_at;
+    Clock::time_point pinged_at;
+  };
+
+  void AskNext(Id id, Read& read);
+  void AskWorker(Id id, Read& read, MemberIndex member, bool insist);
+  void AskUpstream(Id id, Read& read);
+  void GiveUp(Read& read);
+  void Handle(Letter letter);
+  void HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome);
+  void End(Id id, Status status);
+  void CheckTime(Clock::time_point now);
+  void CheckWorker(Id id, Read& read, Clock::time_point now);
+  Clock::duration Patience(const Read& read) const;
+  Clock::time_point LastHeard(const Read& read) const;
+  // When `read` will have stalled, unless its worker shows a sign of life.
+  Clock::time_point StallsAt(const Read& read) const;
+  bool PingDue(const Read& read) const;
+  Clock::time_point NextCheck() const;
+
+  Backends& backends_;
+  const std::shared_ptr<Mailbox<Letter>> mailbox_;
+  Window window_;
+  Id next_id_ = 1;
+  std::map<Id, Read> reads_;
+  std::uint64_t bytes_under_way_ = 0;
+  std::deque<Ended> ended_;
+};
+
+}  // namespace forebay

@@ -1,0 +1,51 @@
+// BufferPool: memory for blocks on their way, used again and again: fresh pages cost more than a copy.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace forebay {
+
+// Memory for one block. Movable; empty when default-made.
+struct BlockBuffer {
+  std::unique_ptr<std::byte[]> memory;
+  std::size_t capacity = 0;
+};
+
+// Thread safety: none.
+class BufferPool {
+ public:
+  // Keeps at most `kept_bytes_max` of unused memory.
+  explicit BufferPool(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}
+
+  // At least `bytes` of memory, not cleared.
+  BlockBuffer Get(std::size_t bytes) {
+    const std::size_t capacity = std::bit_ceil(bytes);
+    std::vector<BlockBuffer>& kept = kept_[capacity];
+    if (kept.empty()) {
+      return BlockBuffer{std::make_unique_for_overwrite<std::byte[]>(capacity), capacity};
+    }
+    BlockBuffer buffer = std::move(kept.back());
+    kept.pop_back();
+    kept_bytes_ -= capacity;
+    return buffer;
+  }
+
+  void Put(BlockBuffer buffer) {
+    if (buffer.capacity == 0 || kept_bytes_ + buffer.capacity > kept_bytes_max_) return;
+    kept_bytes_ += buffer.capacity;
+    kept_[buffer.capacity].push_back(std::move(buffer));
+  }
+
+ private:
+  const std::size_t kept_bytes_max_;
+  std::size_t kept_bytes_ = 0;
+  std::map<std::size_t, std::vector<BlockBuffer>> kept_;  // By capacity, a power of two.
+};
+
+}  // namespace forebay

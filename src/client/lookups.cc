@@ -1,0 +1,210 @@
+#include "client/lookups.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "core/ids.h"
+
+namespace forebay {
+namespace {
+
+// The directory that holds `path`, as a path: "" or ending in '/'.
+std::string DirectoryOf(const std::string& path) {
+  // A directory's own name, with its '/', is a name in the directory above it.
+  const std::size_t end = path.ends_with('/') ? path.size() - 1 : path.size();
+  const std::size_t slash = end == 0 ? std::string::npos : path.rfind('/', end - 1);
+  return slash == std::string::npos ? "" : path.substr(0, slash + 1);
+}
+
+Result<Attributes> FromWire(const WireAttributes& wire) {
+  const auto type = static_cast<FileType>(wire.type);
+  if (type != FileType::kFile && type != FileType::kDirectory) {
+    return Error(Code::kInternal, "type " + std::to_string(wire.type) + " is not one that we know");
+  }
+  return Attributes{
+      .type = type, .size = wire.size, .mtime_ns = wire.mtime_ns, .version = wire.version};
+}
+
+WireAttributes ToWire(const Attributes& attributes) {
+  return WireAttributes{.type = static_cast<std::uint8_t>(attributes.type),
+                        .size = attributes.size,
+                        .mtime_ns = attributes.mtime_ns,
+                        .version = attributes.version};
+}
+
+// Whether the answer is about the file, or the caller's limits: asking elsewhere would not change it.
+bool IsFinal(Code code) {
+  switch (code) {
+    case Code::kNotFound:
+    case Code::kInvalidArgument:
+    case Code::kDenied:
+      return true;
+    case Code::kNotHere:
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:  // Ours is checked by the caller: this is one worker's share.
+    case Code::kChanged:
+    case Code::kOverloaded:
+    case Code::kCorrupt:
+    case Code::kStale:
+    case Code::kCancelled:  // Ours likewise.
+    case Code::kInternal:
+      return false;
+  }
+  return false;
+}
+
+// One question, straight to the store.
+Result<LookupReply> AskUpstream(bool list, const Place& place, const Lookup& lookup,
+                                Deadline deadline, std::stop_token stop) {
+  LookupReply reply;
+  if (!list) {
+    Result<Attributes> attributes = place.store->upstream->Stat(place.path, deadline, stop);
+    if (!attributes.ok()) return std::move(attributes).error();
+    reply.entries.push_back(WireEntry{"", ToWire(attributes.value())});
+    return reply;
+  }
+  Result<ListPage> page = place.store->upstream->List(place.path, lookup.after, deadline, stop);
+  if (!page.ok()) return std::move(page).error();
+  for (Entry& entry : page.value().entries) {
+    reply.entries.push_back(WireEntry{std::move(entry.name), ToWire(entry.attributes)});
+  }
+  reply.next = std::move(page.value().next);
+  reply.left_out = page.value().left_out;
+  return reply;
+}
+
+Result<ListPage> ToPage(LookupReply reply) {
+  ListPage page;
+  page.next = std::move(reply.next);
+  page.left_out = reply.left_out;
+  for (WireEntry& entry : reply.entries) {
+    Result<Attributes> attributes = FromWire(entry.attributes);
+    if (!attributes.ok()) return attributes.error();
+    page.entries.push_back(Entry{std::move(entry.name), std::move(attributes).value()});
+  }
+  return page;
+}
+
+}  // namespace
+
+Lookups::Lookups(Backends& backends) : backends_(backends), listings_(kListingsMax) {}
+
+Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lookup,
+                                 Deadline deadline, std::stop_token stop) {
+  Workers& workers = backends_.workers;
+  const std::uint64_t hash = DirectoryHash64(DomainId{}, place.store->dataset,
+                                             list ? place.path : DirectoryOf(place.path));
+  // Nobody is asked twice; the members stay few.
+  std::vector<MemberIndex> left = workers.DirectoryHolders(hash);
+  while (!left.empty() && !stop.stop_requested() && !Passed(deadline)) {
+    // The home first: it is the one that has the answer already.
+    const std::optional<MemberIndex> member = workers.Ask(std::span(left).first(1));
+    const MemberIndex asked = left.front();
+    left.erase(left.begin());
+    if (!member) continue;
+    // A worker that hangs must leave time for the next one and the store.
+    const Clock::time_point now = Clock::now();
+    const Deadline turn =
+        std::min<Deadline>(now + backends_.limits.stall_patience, now + (deadline - now) / 2);
+    Result<LookupReply> reply = list ? workers.link(asked).List(lookup, turn, stop)
+                                     : workers.link(asked).Stat(lookup, turn, stop);
+    if (reply.ok() || IsFinal(reply.error().code())) {
+      workers.AnsweredLookup(asked);
+      return reply;
+    }
+    if (stop.stop_requested()) {
+      workers.Abandoned(asked);
+    } else {
+      workers.Failed(asked);
+    }
+  }
+  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+  return AskUpstream(list, place, lookup, deadline, stop);
+}
+
+Result<Attributes> Lookups::Stat(const Place& place, std::chrono::milliseconds max_age,
+                                 Deadline deadline, std::stop_token stop) {
+  const Place directory{place.store, DirectoryOf(place.path)};
+  const std::uint64_t hash =
+      DirectoryHash64(DomainId{}, directory.store->dataset, directory.path);
+  if (max_age.count() > 0) {
+    if (const auto known = FindListed(hash, place.path.substr(directory.path.size()))) return *known;
+  }
+  const Lookup lookup{
+      .store = place.store->url, .path = place.path, .after = "", .max_age = max_age};
+  Result<LookupReply> reply = Ask(false, place, lookup, deadline, stop);
+  if (!reply.ok()) return std::move(reply).error();
+  if (reply.value().entries.size() != 1) {
+    return Error(Code::kInternal, "an answer with " +
+                                      std::to_string(reply.value().entries.size()) +
+                                      " entries, to a question about one name");
+  }
+  bool fetch = false;
+  if (max_age.count() > 0) {
+    MutexLock lock(mutex_);
+    fetch = rule_.Looked(hash, Clock::now());
+  }
+  if (fetch) KeepListing(directory, hash, deadline, stop);
+  return FromWire(reply.value().entries.front().attributes);
+}
+
+Result<ListPage> Lookups::List(const Place& place, const std::string& after, Deadline deadline,
+                               std::stop_token stop) {
+  const Lookup lookup{.store = place.store->url,
+                      .path = place.path,
+                      .after = after,
+                      .max_age = backends_.limits.staleness};
+  Result<LookupReply> reply = Ask(true, place, lookup, deadline, stop);
+  if (!reply.ok()) return std::move(reply).error();
+  return ToPage(std::move(reply).value());
+}
+
+std::optional<Attributes> Lookups::FindListed(std::uint64_t directory_hash,
+                                              const std::string& name) {
+  std::shared_ptr<const Listing> listing;
+  {
+    MutexLock lock(mutex_);
+    listing = listings_.Use(directory_hash, [](const auto&) {});
+  }
+  if (!listing || Clock::now() >= listing->until) return std::nullopt;
+  const auto found = listing->files.find(name);
+  if (found == listing->files.end()) return std::nullopt;
+  return found->second;
+}
+
+// Best effort: without the listing, names are asked for one by one, as before.
+void Lookups::KeepListing(const Place& directory, std::uint64_t directory_hash, Deadline deadline,
+                          std::stop_token stop) {
+  auto listing = std::make_shared<Listing>();
+  listing->until = Clock::now() + backends_.limits.staleness;
+  Lookup lookup{.store = directory.store->url,
+                .path = directory.path,
+                .after = "",
+                .max_age = backends_.limits.staleness};
+  while (listing->files.size() < kListingEntriesMax) {
+    const Clock::time_point asked_at = Clock::now();
+    Result<LookupReply> reply = Ask(true, directory, lookup, deadline, stop);
+    if (!reply.ok()) return;
+    // The page is as old as the worker says, counted from before we asked.
+    listing->until =
+        std::min(listing->until, asked_at + backends_.limits.staleness - reply.value().age);
+    const std::string next = reply.value().next;
+    Result<ListPage> page = ToPage(std::move(reply).value());
+    if (!page.ok()) return;
+    for (Entry& entry : page.value().entries) {
+      // A name shown as a directory may also be a file: that is asked for by name.
+      if (entry.attributes.type != FileType::kFile) continue;
+      listing->files.emplace(std::move(entry.name), std::move(entry.attributes));
+    }
+    if (next.empty()) {
+      MutexLock lock(mutex_);
+      listings_.Use(directory_hash, [](const auto&) {}) = std::move(listing);
+      return;
+    }
+    lookup.after = next;
+  }
+}
+
+}  // namespace forebay

@@ -1,0 +1,55 @@
+// Lookups: attributes and listings, through the pool while it answers, else straight from the store.
+//
+// Invariant: what is handed out was true at the store no longer ago than the staleness bound. All the
+// caching is the workers'; the one thing kept here is a listing of a directory in which many names are
+// looked up, for what is left of its bound.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/deadline.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "client/backends.h"
+#include "core/recent_map.h"
+#include "core/staleness.h"
+
+namespace forebay {
+
+// Thread safety: safe. Errors: those of Upstream.
+class Lookups {
+ public:
+  explicit Lookups(Backends& backends);
+
+  // What is at `place`, known for no longer than `max_age`.
+  Result<Attributes> Stat(const Place& place, std::chrono::milliseconds max_age, Deadline deadline,
+                          std::stop_token stop) EXCLUDES(mutex_);
+  Result<ListPage> List(const Place& place, const std::string& after, Deadline deadline,
+                        std::stop_token stop);
+
+ private:
+  // A directory's files, by name. Immutable.
+  struct Listing {
+    std::map<std::string, Attributes> files;
+    Clock::time_point until;
+  };
+  // Larger directories are asked about name by name.
+  static constexpr std::size_t kListingEntriesMax = 20'000;
+  static constexpr std::size_t kListingsMax = 16;
+
+  Result<LookupReply> Ask(bool list, const Place& place, const Lookup& lookup, Deadline deadline,
+                          std::stop_token stop);
+  std::optional<Attributes> FindListed(std::uint64_t directory_hash, const std::string& name)
+      EXCLUDES(mutex_);
+  void KeepListing(const Place& directory, std::uint64_t directory_hash, Deadline deadline,
+                   std::stop_token stop) EXCLUDES(mutex_);
+
+  Backends& backends_;
+  Mutex mutex_;
+  ListingRule rule_ GUARDED_BY(mutex_);
+  RecentMap<std::uint64_t, std::shared_ptr<const Listing>> listings_ GUARDED_BY(mutex_);
+};
+
+}  // namespace forebay

@@ -1,0 +1,53 @@
+// OpenFile: a file as Client::Open hands it out: one version, for as long as any byte of it was read.
+//
+// Invariant: all bytes ever returned are of one version. It may be a newer one than was opened only if
+// nothing had been returned before.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "base/deadline.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "client/backends.h"
+#include "client/lookups.h"
+#include "client/range_reader.h"
+
+namespace forebay {
+
+// Thread safety: safe.
+class OpenFile {
+ public:
+  OpenFile(Backends& backends, Lookups& lookups, Place place, Attributes attributes);
+
+  // Valid as long as this lives, also after the file was bound to a new version.
+  const Attributes& attributes() const EXCLUDES(mutex_);
+
+  // As File::Read.
+  Result<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
+                           std::stop_token stop) EXCLUDES(mutex_);
+
+ private:
+  // The reader that reads ahead, or, while another thread has it, one for this read only.
+  std::unique_ptr<RangeReader> TakeReader() EXCLUDES(mutex_);
+  void PutBack(std::unique_ptr<RangeReader> reader) EXCLUDES(mutex_);
+  // Whether what was read of `version` may be returned: then the file is bound to it.
+  bool MayReturn(const std::shared_ptr<const FileVersion>& version) EXCLUDES(mutex_);
+  // After `version` turned out to be gone: whether there is now another one to read.
+  Result<bool> Rebind(const std::shared_ptr<const FileVersion>& version, Deadline deadline,
+                      std::stop_token stop) EXCLUDES(mutex_);
+
+  Backends& backends_;
+  Lookups& lookups_;
+  const Place place_;
+  mutable Mutex mutex_;
+  std::vector<std::shared_ptr<const FileVersion>> versions_ GUARDED_BY(mutex_);  // Newest last.
+  bool returned_ GUARDED_BY(mutex_) = false;  // Bytes of the newest.
+  bool reading_ahead_ GUARDED_BY(mutex_) = false;
+  std::unique_ptr<RangeReader> reader_ GUARDED_BY(mutex_);  // Null until used, and while in use.
+};
+
+}  // namespace forebay

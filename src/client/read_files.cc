@@ -1,0 +1,209 @@
+#include "client/read_files.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace forebay {
+namespace {
+
+// A file that is replaced again and again while it is opened ends as kChanged.
+constexpr int kRestartsMax = 3;
+
+}  // namespace
+
+ReadFilesRun::ReadFilesRun(Backends& backends, Lookups& lookups, FileSink& sink,
+                           std::chrono::milliseconds read_timeout)
+    : backends_(backends),
+      lookups_(lookups),
+      sink_(sink),
+      read_timeout_(read_timeout),
+      pool_(backends.limits.window_bytes_max),
+      reads_(backends) {}
+
+ReadFilesRun::~ReadFilesRun() {
+  questions_.Close();
+}
+
+Status ReadFilesRun::Run(std::span<const FileToRead> files, std::stop_token stop) {
+  files_ = files;
+  const std::stop_callback pass_on(stop, [this] { askers_.RequestStop(); });
+  while (!stop.stop_requested()) {
+    TakeFiles();
+    TakeAnswers();
+    StartReads();
+    if (entries_.empty()) return {};
+    const Result<bool> delivered = Deliver();
+    if (!delivered.ok()) return delivered.error();
+    // After a delivery only what is there already; then the window is filled up again.
+    const Deadline until = delivered.value() ? Deadline::min() : Deadline::max();
+    if (auto ended = reads_.Next(until, stop)) Handle(std::move(*ended));
+  }
+  return Error(Code::kCancelled, "asked to stop");
+}
+
+void ReadFilesRun::TakeFiles() {
+  while (entries_.size() < kFilesMax && next_place_ < files_.size()) {
+    Entry& entry = entries_.emplace_back();
+    entry.place = next_place_++;
+    const FileToRead& request = files_[entry.place];
+    if (!request.attributes) {
+      Ask(Question{entry.place, false});
+      continue;
+    }
+    Result<Place> place = backends_.stores.Find(request.url);
+    if (place.ok()) {
+      entry.version = MakeFileVersion(place.value(), *request.attributes);
+    } else {
+      entry.error = place.error();
+    }
+  }
+}
+
+void ReadFilesRun::Ask(Question question) {
+  // Every entry has at most one question, so there is room.
+  CHECK(questions_.TryPush(question));
+  if (askers_.running() < kAskersMax) {
+    askers_.Run("attributes", [this](std::stop_token stop) { AnswerQuestions(stop); });
+  }
+}
+
+void ReadFilesRun::AnswerQuestions(std::stop_token stop) {
+  while (const std::optional<Question> question = questions_.Pop()) {
+    answers_.Post(Answer{question->place, Find(*question, stop)});
+    reads_.Wake();
+  }
+}
+
+Result<std::shared_ptr<const FileVersion>> ReadFilesRun::Find(const Question& question,
+                                                              std::stop_token stop) {
+  Result<Place> place = backends_.stores.Find(files_[question.place].url);
+  if (!place.ok()) return place.error();
+  const auto max_age = question.fresh ? std::chrono::milliseconds(0) : backends_.limits.staleness;
+  Result<Attributes> attributes =
+      lookups_.Stat(place.value(), max_age, Clock::now() + read_timeout_, stop);
+  if (!attributes.ok()) return attributes.error();
+  if (attributes.value().type == FileType::kDirectory) {
+    return Error(Code::kInvalidArgument, "is a directory; name a file in it");
+  }
+  return MakeFileVersion(place.value(), std::move(attributes).value());
+}
+
+void ReadFilesRun::TakeAnswers() {
+  for (Answer& answer : answers_.Take(Deadline::min(), {})) {
+    // Entries have consecutive places, and one with an open question is not handed out.
+    Entry& entry = entries_[answer.place - entries_.front().place];
+    if (answer.version.ok()) {
+      entry.version = std::move(answer.version).value();
+    } else {
+      entry.error = std::move(answer.version).error();
+    }
+  }
+}
+
+void ReadFilesRun::StartReads() {
+  for (Entry& entry : entries_) {
+    if (entry.error) continue;
+    if (!entry.version) return;
+    while (entry.started < entry.version->attributes.size) {
+      const std::uint64_t block_bytes = backends_.limits.block_bytes;
+      const std::size_t bytes = std::min(block_bytes - entry.started % block_bytes,
+                                         entry.version->attributes.size - entry.started);
+      if (!reads_.MayStart(bytes) || !MayHold(entry, bytes)) return;
+      StartPiece(entry, bytes);
+    }
+  }
+}
+
+bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
+  const std::uint64_t window =
+      std::max<std::uint64_t>(backends_.limits.window_bytes_max, 2 * backends_.limits.block_bytes);
+  if (held_bytes_ + std::bit_ceil(bytes) <= window) return true;
+  // The file whose turn it is must get on, even if others have taken all there is.
+  return &entry == &entries_.front() && entry.pieces.empty();
+}
+
+void ReadFilesRun::StartPiece(Entry& entry, std::size_t bytes) {
+  Piece& piece = entry.pieces.emplace_back();
+  piece.buffer = pool_.Get(bytes);
+  piece.length = bytes;
+  held_bytes_ += piece.buffer.capacity;
+  piece.id = reads_.Start(BlockWant{.file = entry.version,
+                                    .offset = entry.started,
+                                    .destination = {piece.buffer.memory.get(), bytes},
+                                    .deadline = Clock::now() + read_timeout_});
+  entry.started += bytes;
+}
+
+Result<bool> ReadFilesRun::Deliver() {
+  Entry& entry = entries_.front();
+  if (entry.error) return End(*entry.error);
+  if (!entry.version) return false;
+  if (!entry.pieces.empty() && entry.pieces.front().arrived) {
+    if (Status delivered = DeliverPiece(entry); !delivered.ok()) return delivered.error();
+    return true;
+  }
+  if (entry.delivered < entry.version->attributes.size) return false;
+  if (Status begun = Begin(entry); !begun.ok()) return begun.error();
+  return End({});
+}
+
+// As late as possible: until then, a replaced file can be read as its new version unnoticed.
+Status ReadFilesRun::Begin(Entry& entry) {
+  if (entry.begun) return {};
+  entry.begun = true;
+  return sink_.Begin(files_[entry.place], entry.version->attributes);
+}
+
+Status ReadFilesRun::DeliverPiece(Entry& entry) {
+  if (Status begun = Begin(entry); !begun.ok()) return begun;
+  Piece piece = std::move(entry.pieces.front());
+  entry.pieces.pop_front();
+  entry.delivered += piece.length;
+  Status written = sink_.Write({piece.buffer.memory.get(), piece.length});
+  held_bytes_ -= piece.buffer.capacity;
+  pool_.Put(std::move(piece.buffer));
+  return written;
+}
+
+Result<bool> ReadFilesRun::End(Status outcome) {
+  const FileToRead& request = files_[entries_.front().place];
+  entries_.pop_front();
+  if (Status ended = sink_.End(request, std::move(outcome)); !ended.ok()) return ended.error();
+  return true;
+}
+
+void ReadFilesRun::Handle(BlockReads::Ended ended) {
+  for (Entry& entry : entries_) {
+    const auto piece =
+        std::find_if(entry.pieces.begin(), entry.pieces.end(),
+                     [&ended](const Piece& candidate) { return candidate.id == ended.id; });
+    if (piece == entry.pieces.end()) continue;
+    piece->arrived = true;  // Or failed: either way nothing is left to cancel.
+    if (!ended.status.ok()) Fail(entry, std::move(ended.status).error());
+    return;
+  }
+}
+
+void ReadFilesRun::Fail(Entry& entry, Error error) {
+  DropPieces(entry);
+  if (error.code() == Code::kChanged && !entry.begun && entry.restarts < kRestartsMax) {
+    ++entry.restarts;
+    entry.version = nullptr;
+    entry.started = 0;
+    Ask(Question{entry.place, true});
+    return;
+  }
+  entry.error = std::move(error);
+}
+
+void ReadFilesRun::DropPieces(Entry& entry) {
+  for (Piece& piece : entry.pieces) {
+    if (!piece.arrived) reads_.Cancel(piece.id);
+    held_bytes_ -= piece.buffer.capacity;
+    pool_.Put(std::move(piece.buffer));
+  }
+  entry.pieces.clear();
+}
+
+}  // namespace forebay

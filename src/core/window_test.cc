@@ -1,0 +1,55 @@
+#include "core/window.h"
+
+#include <gtest/gtest.h>
+
+namespace forebay {
+namespace {
+
+constexpr std::uint32_t kMiB = 1u << 20;
+
+void ReplyRound(Window& window, std::uint32_t depth) {
+  const std::uint32_t replies = window.blocks();
+  for (std::uint32_t i = 0; i < replies; ++i) window.Replied(depth);
+}
+
+TEST(Window, IsAsDeepAsBothLimitsAllow) {
+  Window small({.block_bytes = 64u << 10});
+  Window large({.block_bytes = 4 * kMiB});
+  Window huge({.block_bytes = 64 * kMiB});
+  for (int i = 0; i < 20; ++i) {
+    ReplyRound(small, 0);
+    ReplyRound(large, 0);
+    ReplyRound(huge, 0);
+  }
+  EXPECT_EQ(small.blocks(), 16u);
+  EXPECT_EQ(large.blocks(), 8u) << "32 MiB";
+  EXPECT_EQ(huge.blocks(), 2u);
+}
+
+TEST(Window, StartsHalfOpen) {
+  EXPECT_EQ(Window({.block_bytes = kMiB}).blocks(), 8u);
+}
+
+TEST(Window, ShrinksByAQuarterARoundWhenQueuesAreDeepAndGrowsByOneWhenTheyAreNot) {
+  Window window({.block_bytes = kMiB});
+  ReplyRound(window, 100);
+  EXPECT_EQ(window.blocks(), 6u);
+  for (int i = 0; i < 10; ++i) ReplyRound(window, 100);
+  EXPECT_EQ(window.blocks(), 2u);
+  ReplyRound(window, 6);
+  EXPECT_EQ(window.blocks(), 2u) << "neither deep nor idle";
+  ReplyRound(window, 1);
+  EXPECT_EQ(window.blocks(), 3u);
+}
+
+TEST(Window, LimitsBlocksAndBytes) {
+  const Window window({.block_bytes = 4 * kMiB});
+  EXPECT_EQ(window.blocks(), 4u);
+  EXPECT_TRUE(window.MayStart(3, 12 * kMiB, 4 * kMiB));
+  EXPECT_FALSE(window.MayStart(4, 16 * kMiB, 4 * kMiB));
+  EXPECT_FALSE(window.MayStart(1, 30 * kMiB, 4 * kMiB));
+  EXPECT_TRUE(Window({.block_bytes = 64 * kMiB}).MayStart(0, 0, 64 * kMiB)) << "one always may";
+}
+
+}  // namespace
+}  // namespace forebay

@@ -1,0 +1,367 @@
+// Server and Channel together, over a unix socket: what each promises the other.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <numeric>
+
+#include "base/crc32c.h"
+#include "base/rng.h"
+#include "rpc/channel.h"
+#include "rpc/server.h"
+
+namespace forebay {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t kRunBytes = 1u << 20;
+
+std::byte ByteAt(std::uint32_t index, std::uint32_t offset) {
+  return static_cast<std::byte>(Mix64((std::uint64_t{index} << 32) + offset / 8) >> (offset % 8));
+}
+
+// What the test wants to know of the payloads that were sent.
+struct SendLog {
+  Mutex mutex;
+  CondVar changed;
+  int sent GUARDED_BY(mutex) = 0;
+  int acknowledged GUARDED_BY(mutex) = 0;
+
+  bool AwaitAcknowledged(int count) {
+    const Deadline deadline = Clock::now() + 10s;
+    MutexLock lock(mutex);
+    while (acknowledged < count && !Passed(deadline)) changed.WaitUntil(mutex, deadline);
+    return acknowledged >= count;
+  }
+};
+
+class MemorySource : public SendSource {
+ public:
+  MemorySource(int fd, std::size_t length, SendLog& log) : fd_(fd), length_(length), log_(log) {}
+  int fd() const override { return fd_; }
+  off_t offset() const override { return 0; }
+  std::size_t length() const override { return length_; }
+  void Sent() override {
+    MutexLock lock(log_.mutex);
+    ++log_.sent;
+  }
+  void Acknowledge() override {
+    MutexLock lock(log_.mutex);
+    ++log_.acknowledged;
+    log_.changed.NotifyAll();
+  }
+
+ private:
+  const int fd_;
+  const std::size_t length_;
+  SendLog& log_;
+};
+
+class RunReply : public Reply {
+ public:
+  RunReply(int fd, std::vector<std::uint32_t> checksums, SendLog& log)
+      : fd_(fd), checksums_(std::move(checksums)), log_(log) {}
+  bool Ready() override { return true; }
+  bool NeedsLink() const override { return true; }
+  std::optional<ReplyFrame> Next() override {
+    ReplyFrame frame;
+    frame.type = FrameType::kBlockData;
+    frame.holders = 3;
+    frame.body = Encode(BlockData{0, checksums_});
+    frame.payload = std::make_unique<MemorySource>(fd_, kRunBytes, log_);
+    return frame;
+  }
+
+ private:
+  const int fd_;
+  const std::vector<std::uint32_t> checksums_;
+  SendLog& log_;
+};
+
+class FrameReply : public Reply {
+ public:
+  explicit FrameReply(ReplyFrame frame) : frame_(std::move(frame)) {}
+  bool Ready() override { return true; }
+  bool NeedsLink() const override { return false; }
+  std::optional<ReplyFrame> Next() override { return std::move(frame_); }
+
+ private:
+  ReplyFrame frame_;
+};
+
+class NeverReply : public Reply {
+ public:
+  bool Ready() override { return false; }
+  bool NeedsLink() const override { return true; }
+  std::optional<ReplyFrame> Next() override { return std::nullopt; }
+};
+
+// Serves blocks 0 to 7 of 1 MiB from a memory file each. Path "corrupt" sends wrong checksums,
+// "error" an error, "never" nothing.
+class FakeService : public Service {
+ public:
+  FakeService() {
+    for (std::uint32_t index = 0; index < 8; ++index) {
+      std::vector<std::byte> bytes(kRunBytes);
+      for (std::uint32_t i = 0; i < kRunBytes; ++i) bytes[i] = ByteAt(index, i);
+      UniqueFd fd(memfd_create("block", MFD_CLOEXEC));
+      EXPECT_EQ(write(fd.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+      checksums_.push_back(GranuleChecksums(bytes));
+      fds_.push_back(std::move(fd));
+    }
+  }
+
+  Result<Welcome> Greet(const Hello& hello) override {
+    if (hello.endpoint == "other") return Error(Code::kInvalidArgument, "endpoint: differs");
+    return Welcome{kProtocolVersion, "w-0"};
+  }
+  std::unique_ptr<Reply> BeginRead(const ReadBlock& request, RequestContext) override {
+    if (request.path == "never") return std::make_unique<NeverReply>();
+    if (request.path == "error") {
+      return std::make_unique<FrameReply>(ErrorFrame(Error(Code::kOverloaded, "busy"), 5));
+    }
+    std::vector<std::uint32_t> checksums = checksums_[request.index];
+    if (request.path == "corrupt") checksums[3] ^= 1;
+    return std::make_unique<RunReply>(fds_[request.index].get(), std::move(checksums), log);
+  }
+  std::unique_ptr<Reply> BeginStat(const Lookup& request, RequestContext) override {
+    ReplyFrame frame;
+    frame.type = FrameType::kStatReply;
+    frame.body = Encode(LookupReply{5ms, {{"", {1, request.path.size(), 0, "v"}}}, "", 0});
+    return std::make_unique<FrameReply>(std::move(frame));
+  }
+  std::unique_ptr<Reply> BeginList(const Lookup&, RequestContext) override {
+    return std::make_unique<NeverReply>();
+  }
+
+  SendLog log;
+
+ private:
+  std::vector<UniqueFd> fds_;
+  std::vector<std::vector<std::uint32_t>> checksums_;
+};
+
+class BufferReceiver : public BlockReceiver {
+ public:
+  BufferReceiver() : bytes(kRunBytes) {}
+  std::span<std::byte> Destination(std::uint32_t offset, std::uint32_t length) override {
+    return std::span(bytes).subspan(offset, length);
+  }
+  void Received(std::uint32_t, std::uint32_t length, std::span<const std::uint32_t>) override {
+    received += length;
+  }
+  void Done(Outcome done) override {
+    MutexLock lock(mutex);
+    outcome = std::move(done);
+    changed.NotifyAll();
+  }
+  const Outcome& Await() {
+    const Deadline deadline = Clock::now() + 10s;
+    MutexLock lock(mutex);
+    while (!outcome && !Passed(deadline)) changed.WaitUntil(mutex, deadline);
+    CHECK(outcome);
+    return *outcome;
+  }
+
+  std::vector<std::byte> bytes;
+  std::uint32_t received = 0;
+  Mutex mutex;
+  CondVar changed;
+  std::optional<Outcome> outcome GUARDED_BY(mutex);
+};
+
+class RpcTest : public testing::Test {
+ protected:
+  RpcTest() {
+    char name[] = "/tmp/forebay-rpc-XXXXXX";
+    directory_ = mkdtemp(name);
+    Start();
+  }
+  ~RpcTest() override {
+    server_.reset();
+    rmdir(directory_.c_str());
+  }
+
+  void Start() {
+    address_ = ParseAddress("unix:" + directory_ + "/w.sock").value();
+    Result<std::unique_ptr<Server>> server = Server::Start({.address = address_}, service_);
+    CHECK(server.ok());
+    server_ = std::move(server).value();
+  }
+
+  static BlockCall CallOf(std::uint32_t index, std::string path = "p") {
+    BlockCall call;
+    call.block = {"s3://b", std::move(path), "v", 8u * kRunBytes, index, 0, kRunBytes};
+    call.deadline = Clock::now() + 10s;
+    return call;
+  }
+
+  static void ExpectBlock(std::uint32_t index, const BufferReceiver& receiver) {
+    for (std::uint32_t i = 0; i < kRunBytes; i += 4099) {
+      ASSERT_EQ(receiver.bytes[i], ByteAt(index, i)) << "block " << index << " at " << i;
+    }
+  }
+
+  std::string directory_;
+  FakeService service_;
+  Address address_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(RpcTest, ManyCallsShareAConnection) {
+  Channel channel(address_, {});
+  std::vector<std::shared_ptr<BufferReceiver>> receivers;
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    receivers.push_back(std::make_shared<BufferReceiver>());
+    channel.StartRead(CallOf(index), receivers.back());
+  }
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    const BlockReceiver::Outcome& outcome = receivers[index]->Await();
+    ASSERT_TRUE(outcome.status.ok()) << outcome.status.error().message();
+    EXPECT_EQ(outcome.load.holders, 3);
+    ExpectBlock(index, *receivers[index]);
+  }
+  EXPECT_EQ(server_->connections(), 1u);
+  EXPECT_TRUE(service_.log.AwaitAcknowledged(8));
+}
+
+TEST_F(RpcTest, ChecksumsAreVerifiedBeforeAnybodySeesTheBytes) {
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0, "corrupt"), receiver);
+  const BlockReceiver::Outcome& outcome = receiver->Await();
+  ASSERT_FALSE(outcome.status.ok());
+  EXPECT_EQ(outcome.status.error().code(), Code::kCorrupt);
+  EXPECT_EQ(receiver->received, 0u);
+}
+
+TEST_F(RpcTest, ErrorsCarryTheirCodeAndTheLoad) {
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0, "error"), receiver);
+  const BlockReceiver::Outcome& outcome = receiver->Await();
+  EXPECT_EQ(outcome.status.error().code(), Code::kOverloaded);
+  EXPECT_EQ(outcome.status.error().message(), "busy");
+  EXPECT_EQ(outcome.load.holders, 5);
+}
+
+TEST_F(RpcTest, StatAnswersAndListIsCutOffAtItsDeadline) {
+  Channel channel(address_, {});
+  const Result<LookupReply> reply =
+      channel.Stat({"s3://b", "abc", "", 0ms}, Clock::now() + 10s, {});
+  ASSERT_TRUE(reply.ok()) << reply.error().message();
+  EXPECT_EQ(reply.value().entries[0].attributes.size, 3u);
+  const Result<LookupReply> late =
+      channel.List({"s3://b", "", "", 0ms}, Clock::now() + 50ms, {});
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code(), Code::kDeadlineExceeded);
+}
+
+TEST_F(RpcTest, AfterCancelTheReceiverIsLeftAlone) {
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  const Channel::CallId id = channel.StartRead(CallOf(0, "never"), receiver);
+  channel.Cancel(id);
+  EXPECT_EQ(channel.outstanding(), 0u);
+  const auto next = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(1), next);
+  EXPECT_TRUE(next->Await().status.ok());
+  EXPECT_EQ(receiver.use_count(), 1);
+  MutexLock lock(receiver->mutex);
+  EXPECT_FALSE(receiver->outcome);
+}
+
+TEST_F(RpcTest, CancellingWhileBytesArriveNeverWritesLate) {
+  Channel channel(address_, {});
+  for (int round = 0; round < 50; ++round) {
+    auto receiver = std::make_shared<BufferReceiver>();
+    const Channel::CallId id = channel.StartRead(CallOf(round % 8), receiver);
+    if (round % 2 == 0) (void)channel.load();
+    channel.Cancel(id);
+    receiver->bytes.assign(kRunBytes, std::byte{0x55});
+    const auto witness = std::make_shared<BufferReceiver>();
+    channel.StartRead(CallOf(2), witness);
+    witness->Await();  // May be Unavailable: the connection went with the cancelled call.
+    EXPECT_EQ(std::count(receiver->bytes.begin(), receiver->bytes.end(), std::byte{0x55}),
+              static_cast<std::ptrdiff_t>(kRunBytes));
+  }
+}
+
+TEST_F(RpcTest, AServerThatGoesEndsCallsAndANewOneIsFound) {
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0, "never"), receiver);
+  const auto first = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), first);
+  EXPECT_TRUE(first->Await().status.ok());
+  server_.reset();
+  EXPECT_EQ(receiver->Await().status.error().code(), Code::kUnavailable);
+  const auto refused = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), refused);
+  EXPECT_EQ(refused->Await().status.error().code(), Code::kUnavailable);
+  Start();
+  const auto again = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(3), again);
+  EXPECT_TRUE(again->Await().status.ok());
+  ExpectBlock(3, *again);
+}
+
+TEST_F(RpcTest, ARefusedGreetingKeepsItsWords) {
+  Channel channel(address_, {.endpoint = "other"});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), receiver);
+  const Error& error = receiver->Await().status.error();
+  EXPECT_EQ(error.code(), Code::kInvalidArgument);
+  EXPECT_NE(error.message().find("endpoint: differs"), std::string::npos) << error.message();
+}
+
+TEST_F(RpcTest, GarbageOnThePortClosesOnlyThatConnection) {
+  const UniqueFd fd = Connect(address_, Clock::now() + 1s, {}).value();
+  const std::string garbage(300, 'G');
+  const std::array<std::span<const std::byte>, 1> parts = {std::as_bytes(std::span(garbage))};
+  ASSERT_TRUE(SendAll(fd.get(), parts, Clock::now() + 1s).ok());
+  FrameHeaderBytes answer;
+  ASSERT_TRUE(ReceiveExactly(fd.get(), answer, Clock::now() + 5s).ok());
+  EXPECT_EQ(DecodeFrameHeader(answer).value().type, FrameType::kError);
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), receiver);
+  EXPECT_TRUE(receiver->Await().status.ok());
+}
+
+// A client that reads nothing must not keep others from the link.
+TEST_F(RpcTest, AStalledReaderGivesItsPlaceBack) {
+  std::vector<UniqueFd> stalled;
+  for (int i = 0; i < 4; ++i) {  // More than there are places.
+    UniqueFd fd = Connect(address_, Clock::now() + 1s, {}).value();
+    FrameHeader hello;
+    hello.type = FrameType::kHello;
+    const std::vector<std::byte> hello_body = Encode(Hello{1, 1, 1, 1, "", ""});
+    hello.body_bytes = static_cast<std::uint32_t>(hello_body.size());
+    const FrameHeaderBytes hello_bytes = EncodeFrameHeader(hello);
+    std::array<std::span<const std::byte>, 2> parts = {hello_bytes, hello_body};
+    ASSERT_TRUE(SendAll(fd.get(), parts, Clock::now() + 1s).ok());
+    for (std::uint64_t id = 1; id <= 4; ++id) {
+      FrameHeader read;
+      read.type = FrameType::kReadBlock;
+      read.request_id = id;
+      read.deadline_ms = 10'000;
+      const std::vector<std::byte> body = Encode(CallOf(0).block);
+      read.body_bytes = static_cast<std::uint32_t>(body.size());
+      const FrameHeaderBytes bytes = EncodeFrameHeader(read);
+      parts = {bytes, body};
+      ASSERT_TRUE(SendAll(fd.get(), parts, Clock::now() + 1s).ok());
+    }
+    stalled.push_back(std::move(fd));
+  }
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(5), receiver);
+  EXPECT_TRUE(receiver->Await().status.ok());
+  ExpectBlock(5, *receiver);
+}
+
+}  // namespace
+}  // namespace forebay

@@ -1,0 +1,109 @@
+// What the tests of the tier share: a directory of their own, keys, and blocks of known bytes.
+#pragma once
+
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/rng.h"
+#include "store/memory_tier.h"
+#include "store/tier_files.h"
+
+namespace forebay {
+
+// Does not exist yet; the destructor removes what a failed test left.
+class TestDirectory {
+ public:
+  TestDirectory() : path_("/dev/shm/forebay-store-test-" + std::to_string(getpid()) + '-') {
+    static std::atomic<int> next = 0;
+    path_ += std::to_string(next++);
+  }
+  ~TestDirectory() {
+    while (umount2(path_.c_str(), MNT_DETACH) == 0) continue;
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::string& path() const { return path_; }
+  bool exists() const { return std::filesystem::exists(path_); }
+
+ private:
+  std::string path_;
+};
+
+inline BlockKey KeyOf(std::uint64_t number) {
+  BlockKey key;
+  key.file.path.bytes[0] = static_cast<std::uint8_t>(number >> 8);
+  key.file.path.bytes[9] = 7;
+  key.index = static_cast<std::uint32_t>(number & 0xff);
+  return key;
+}
+
+// Bytes that differ between any two seeds in nearly every place.
+inline void FillBytes(std::span<std::byte> bytes, std::uint64_t seed) {
+  Rng rng(seed);
+  while (!bytes.empty()) {
+    const std::uint64_t word = rng.Next();
+    const std::size_t length = std::min(bytes.size(), sizeof word);
+    std::memcpy(bytes.data(), &word, length);
+    bytes = bytes.subspan(length);
+  }
+}
+
+inline std::vector<std::byte> BytesOf(std::uint64_t seed, std::size_t length) {
+  std::vector<std::byte> bytes(length);
+  FillBytes(bytes, seed);
+  return bytes;
+}
+
+// Fills the block of `key` with BytesOf(seed) unless it is there. The error of FindOrBegin.
+inline Result<BlockHandle> Fill(MemoryTier& tier, const BlockKey& key, std::uint32_t length,
+                                std::uint64_t seed) {
+  Result<MemoryTier::Admission> admission = tier.FindOrBegin(key, length);
+  if (!admission.ok()) return std::move(admission).error();
+  if (std::optional<BlockWriter>& writer = admission.value().writer) {
+    FillBytes(writer->bytes(), seed);
+    writer->Advance(length, true);
+    writer->Complete(true);
+  }
+  return admission.value().handle;
+}
+
+inline std::vector<std::byte> ReadLease(const SendLease& lease) {
+  std::vector<std::byte> bytes(lease.length());
+  CHECK(pread(lease.fd(), bytes.data(), bytes.size(), static_cast<off_t>(lease.file_offset())) ==
+        static_cast<ssize_t>(bytes.size()));
+  return bytes;
+}
+
+// Of a whole complete block; nothing is taken as sent.
+inline std::vector<std::byte> ReadBlock(const BlockHandle& handle) {
+  Result<SendLease> lease = handle.Lease(0, handle.length());
+  CHECK(lease.ok());
+  std::vector<std::byte> bytes = ReadLease(lease.value());
+  lease.value().Acknowledge();
+  return bytes;
+}
+
+inline TierOptions SmallTier(const TestDirectory& directory, bool own_mount = false) {
+  TierOptions options;
+  options.directory = directory.path();
+  options.own_mount = own_mount;
+  options.block_bytes = 1u << 20;
+  options.quota_bytes = 9u << 20;  // Four chunks, two blocks each, and their index.
+  options.high = 1;                // Eviction only on demand, so that tests know what is there.
+  options.low = 1;
+  return options;
+}
+
+}  // namespace forebay

@@ -1,0 +1,124 @@
+// TierState: what the memory tier knows, behind MemoryTier and shared with its leases and blocks.
+//
+// Locks: one mutex for the index, the slots and the eviction order. No system call is made under
+// it: a chunk that needs pages is withdrawn first, and restored when it has them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/task_group.h"
+#include "core/eviction.h"
+#include "core/ids.h"
+#include "core/quota.h"
+#include "store/memory_tier.h"
+#include "store/segment.h"
+#include "store/slot_table.h"
+#include "store/tier_block.h"
+#include "store/tier_directory.h"
+#include "store/tier_files.h"
+
+namespace forebay {
+
+// Thread safety: safe.
+class TierState : public std::enable_shared_from_this<TierState> {
+ public:
+  // As MemoryTier::Create.
+  static Result<std::shared_ptr<TierState>> Create(const TierOptions& options,
+                                                   std::shared_ptr<TierFiles> files);
+  TierState(const TierState&) = delete;
+  TierState& operator=(const TierState&) = delete;
+
+  // Ends the background thread.
+  void Stop() { tasks_.StopAndJoin(); }
+
+  // As MemoryTier's.
+  std::shared_ptr<TierBlock> Find(const BlockKey& key) EXCLUDES(mutex_);
+  struct Begun {
+    std::shared_ptr<TierBlock> block;
+    bool fresh = false;  // The caller must fill it.
+  };
+  Result<Begun> FindOrBegin(const BlockKey& key, std::uint32_t length) EXCLUDES(mutex_);
+  Status Recheck(const BlockKey& key) EXCLUDES(mutex_);
+  void Drop(const BlockKey& key) EXCLUDES(mutex_);
+  TierUsage usage() const EXCLUDES(mutex_);
+
+  // The writer is done. Readers are told afterwards, so that whoever sees the failure and asks
+  // again begins anew.
+  void Completed(TierBlock& block, bool keep) EXCLUDES(mutex_);
+  void Failed(TierBlock& block) EXCLUDES(mutex_);
+  // The block is being destroyed with its slot.
+  void Forgotten(TierBlock& block) EXCLUDES(mutex_);
+
+  // The lease's part; see SlotTable. Pin is false if the block lost its slot.
+  bool Pin(const TierBlock& block) EXCLUDES(mutex_);
+  void Unpin(SlotId slot) EXCLUDES(mutex_);
+  void Sent(SlotId slot) EXCLUDES(mutex_);
+  void Acknowledge(SlotId slot) EXCLUDES(mutex_);
+  void AbandonPinned(SlotId slot) EXCLUDES(mutex_);
+  void AbandonSent(SlotId slot) EXCLUDES(mutex_);
+
+ private:
+  // What a search for a slot does next, without the mutex.
+  struct Step {
+    enum class Kind { kAgain, kProvide, kFull };
+    Kind kind = Kind::kAgain;
+    std::uint32_t chunk = 0;  // Withdrawn. Only in kProvide.
+  };
+
+  TierState(const TierOptions& options, std::shared_ptr<TierFiles> files);
+  Status Open();
+  Segment& SegmentOf(std::uint32_t chunk) const;
+  BlockPlace PlaceOf(SlotId slot, std::uint32_t length) const REQUIRES(mutex_);
+
+  std::shared_ptr<TierBlock> FindLocked(const BlockKey& key) REQUIRES(mutex_);
+  Begun Begin(const BlockKey& key, SlotId slot, std::uint32_t length) REQUIRES(mutex_);
+  Step NextStep(std::uint32_t bytes, int& unusable_victims) REQUIRES(mutex_);
+  Step EvictFor(std::uint32_t bytes, int& unusable_victims) REQUIRES(mutex_);
+
+  enum class Reason { kCapacity, kWatermark, kChunk, kRecheck, kUncacheable };
+  void Evict(TierBlock& block, Reason reason) REQUIRES(mutex_);
+  void EvictChunk(std::uint32_t chunk) REQUIRES(mutex_);
+  void Remove(TierBlock& block, Removal why) REQUIRES(mutex_);
+  void Release(TierBlock& block) REQUIRES(mutex_);
+
+  std::optional<std::uint32_t> WithdrawForGrowth() REQUIRES(mutex_);
+  Status Provide(std::uint32_t chunk) EXCLUDES(mutex_);
+  void NoteRefusal(const Error& error) REQUIRES(mutex_);
+  std::uint64_t CapacityBytes() const REQUIRES(mutex_);
+  bool GrowthIsDue() const REQUIRES(mutex_);
+  std::uint64_t BytesOverLow() const REQUIRES(mutex_);
+  void WakeBackground() REQUIRES(mutex_);
+  void RunBackground(const std::stop_token& stop) EXCLUDES(mutex_);
+  void EvictToLow() REQUIRES(mutex_);
+
+  const TierOptions options_;
+  const TierLayout layout_;
+  const std::shared_ptr<TierFiles> files_;
+  std::unique_ptr<TierDirectory> directory_;
+  std::vector<std::unique_ptr<Segment>>
+      segments_;  // Constant after Create. Go before the directory.
+
+  mutable Mutex mutex_;
+  CondVar provided_;  // A chunk got pages, or did not.
+  CondVar wanted_;    // Work for the background.
+  SlotTable slots_ GUARDED_BY(mutex_);
+  Eviction eviction_ GUARDED_BY(mutex_);
+  std::unordered_map<BlockKey, std::shared_ptr<TierBlock>, KeyHash> index_ GUARDED_BY(mutex_);
+  std::vector<std::uint32_t> missing_ GUARDED_BY(mutex_);  // Withdrawn chunks without pages.
+  std::uint32_t providing_ GUARDED_BY(mutex_) = 0;  // Withdrawn chunks that are getting them.
+  bool refused_ GUARDED_BY(mutex_) = false;         // The file system had no room.
+  std::uint64_t bytes_since_refusal_ GUARDED_BY(mutex_) = 0;
+  std::optional<std::uint64_t> logged_usable_bytes_ GUARDED_BY(mutex_);
+  bool background_wanted_ GUARDED_BY(mutex_) = true;
+  std::uint64_t complete_bytes_ GUARDED_BY(mutex_) = 0;  // Payload.
+  TaskGroup tasks_;                                      // Last: joined before what it uses goes.
+};
+
+}  // namespace forebay

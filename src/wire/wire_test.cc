@@ -1,0 +1,162 @@
+#include <gtest/gtest.h>
+
+#include "base/crc32c.h"
+#include "base/rng.h"
+#include "wire/codec.h"
+#include "wire/frame.h"
+#include "wire/messages.h"
+
+namespace forebay {
+namespace {
+
+std::string HexOf(std::span<const std::byte> bytes) {
+  return Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+FrameHeader SomeHeader() {
+  FrameHeader header;
+  header.type = FrameType::kBlockData;
+  header.flags = kFlagLast;
+  header.body_bytes = 16;
+  header.payload_bytes = 65536;
+  header.request_id = 7;
+  header.epoch = 3;
+  header.acked = 9;
+  header.domain = DomainId{1};
+  header.queue_depth = 12;
+  header.deadline_ms = 30000;
+  header.holders = 4;
+  header.code = 0;
+  return header;
+}
+
+// Pinned: these bytes are what another release sends and expects.
+TEST(Frame, BytesAreTheSameForEver) {
+  EXPECT_EQ(HexOf(EncodeFrameHeader(SomeHeader())),
+            "464259310104100010000000000001000700000000000000030000000000000009000000000000000100"
+            "0000000000000c0000003075000004000000"
+            "56fa2a53");
+}
+
+TEST(Frame, DecodesWhatItEncodes) {
+  const FrameHeaderBytes bytes = EncodeFrameHeader(SomeHeader());
+  const Result<FrameHeader> decoded = DecodeFrameHeader(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message();
+  EXPECT_EQ(EncodeFrameHeader(decoded.value()), bytes);
+  EXPECT_EQ(decoded.value().queue_depth, 12u);
+}
+
+TEST(Frame, EveryFlippedBitIsRefused) {
+  const FrameHeaderBytes good = EncodeFrameHeader(SomeHeader());
+  for (std::size_t bit = 0; bit < kFrameHeaderBytes * 8; ++bit) {
+    FrameHeaderBytes bad = good;
+    bad[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+    EXPECT_FALSE(DecodeFrameHeader(bad).ok()) << "bit " << bit;
+  }
+}
+
+TEST(Frame, RefusesAnotherVersionAndSaysWhatToDo) {
+  FrameHeader header = SomeHeader();
+  header.version = 9;
+  const Result<FrameHeader> decoded = DecodeFrameHeader(EncodeFrameHeader(header));
+  ASSERT_FALSE(decoded.ok());
+  EXPECT_EQ(decoded.error().message(),
+            "protocol version 9: this build speaks 1 to 1; upgrade the older side");
+}
+
+TEST(Frame, RefusesLengthsOverTheLimit) {
+  FrameHeader header = SomeHeader();
+  header.body_bytes = kFrameBodyBytesMax + 1;
+  EXPECT_FALSE(DecodeFrameHeader(EncodeFrameHeader(header)).ok());
+  header = SomeHeader();
+  header.payload_bytes = kFramePayloadBytesMax + 1;
+  EXPECT_FALSE(DecodeFrameHeader(EncodeFrameHeader(header)).ok());
+}
+
+ReadBlock SomeRead() {
+  return {"s3://bucket", "prices/a b\n.bin", "\"etag\"", 5'000'000, 1, 65536, 100};
+}
+
+TEST(Messages, BytesAreTheSameForEver) {
+  EXPECT_EQ(HexOf(Encode(BlockData{65536, {1, 0xdeadbeef}})),
+            "000001000200000001000000efbeaddeff073134");
+}
+
+TEST(Messages, ReadBlockRoundTrip) {
+  const Result<ReadBlock> decoded = DecodeReadBlock(Encode(SomeRead()));
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message();
+  EXPECT_EQ(Encode(decoded.value()), Encode(SomeRead()));
+  EXPECT_EQ(decoded.value().path, "prices/a b\n.bin");
+}
+
+TEST(Messages, LookupReplyRoundTrip) {
+  LookupReply reply;
+  reply.age = std::chrono::milliseconds(1500);
+  reply.next = "b";
+  reply.left_out = 2;
+  reply.entries = {{"a", {1, 5, -3, "v"}}, {"dir", {2, 0, 0, ""}}};
+  const Result<LookupReply> decoded = DecodeLookupReply(Encode(reply));
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message();
+  EXPECT_EQ(decoded.value().age, reply.age);
+  ASSERT_EQ(decoded.value().entries.size(), 2u);
+  EXPECT_EQ(decoded.value().entries[0].attributes.mtime_ns, -3);
+  EXPECT_EQ(Encode(decoded.value()), Encode(reply));
+}
+
+TEST(Messages, HelloAndLookupRoundTrip) {
+  const Hello hello{1, 2, 77, 4u << 20, "http://127.0.0.1:1", "token"};
+  const Result<Hello> decoded = DecodeHello(Encode(hello));
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(Encode(decoded.value()), Encode(hello));
+  const Lookup lookup{"file://", "a/", "x", std::chrono::milliseconds(60'000)};
+  const Result<Lookup> question = DecodeLookup(Encode(lookup));
+  ASSERT_TRUE(question.ok());
+  EXPECT_EQ(Encode(question.value()), Encode(lookup));
+}
+
+// Property: a body that was cut, or in which any bit changed, is an error and nothing worse.
+TEST(Messages, DamagedBodiesAreRefused) {
+  const std::vector<std::byte> good = Encode(SomeRead());
+  for (std::size_t length = 0; length < good.size(); ++length) {
+    EXPECT_FALSE(DecodeReadBlock(std::span(good).first(length)).ok()) << "cut to " << length;
+  }
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::vector<std::byte> bad = good;
+    bad[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+    EXPECT_FALSE(DecodeReadBlock(bad).ok()) << "bit " << bit;
+  }
+}
+
+// A hostile sender computes checksums too: counts and lengths that the body does not hold.
+TEST(Messages, CountsAreNotBelieved) {
+  Encoder encoder;
+  encoder.U32(0);
+  encoder.Text("");
+  encoder.U64(0);
+  encoder.U32(0xffffffff);
+  EXPECT_FALSE(DecodeLookupReply(std::move(encoder).Finish()).ok());
+  Encoder checksums;
+  checksums.U32(0);
+  checksums.U32(0xffffffff);
+  EXPECT_FALSE(DecodeBlockData(std::move(checksums).Finish()).ok());
+  Encoder text;
+  text.U32(0xfffffff0);
+  EXPECT_FALSE(DecodeWelcome(std::move(text).Finish()).ok());
+}
+
+TEST(Messages, ATooLongPathIsRefused) {
+  ReadBlock read = SomeRead();
+  read.path.assign(kPathBytesMax + 1, 'x');
+  const Result<ReadBlock> decoded = DecodeReadBlock(Encode(read));
+  ASSERT_FALSE(decoded.ok());
+  EXPECT_EQ(decoded.error().message(), "path of 4097 bytes: at most 4096");
+}
+
+TEST(Messages, UnknownErrorCodesAreInternal) {
+  EXPECT_EQ(DecodeError(999, EncodeErrorText("x")).code(), Code::kInternal);
+  EXPECT_EQ(DecodeError(2, EncodeErrorText("gone")).code(), Code::kNotFound);
+  EXPECT_EQ(DecodeError(2, EncodeErrorText("gone")).message(), "gone");
+}
+
+}  // namespace
+}  // namespace forebay
