@@ -20,9 +20,9 @@ Kinds (`Fault.kind`), with the fields they use:
     refuse            close the connection before any answer
     reset             send `bytes` of the body, then RST
     short             send `bytes` of the body, then close orderly, Content-Length as if whole
-    wrong_range       serve the range `shift` bytes further on, with the Content-Range of those bytes
-    wrong_bytes_range serve other bytes under the Content-Range that was asked for, and a length off by
-                      `shift`
+    wrong_range       serve the range `shift` bytes further on, with their Content-Range
+    wrong_bytes_range serve other bytes under the Content-Range that was asked for, and a length
+                      off by `shift`
     ignore_range      200 and the whole object for a range
     etag              replace the ETag by `text`; drop it if empty
     drop_header       drop header `text`
@@ -47,7 +47,7 @@ import threading
 import time
 import urllib.parse
 
-S3_ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>by the fault proxy</Message></Error>'
+S3_ERROR = "<Error><Code>{}</Code><Message>by the fault proxy</Message></Error>"
 ERROR_CODES = {403: "AccessDenied", 404: "NoSuchKey", 429: "SlowDown", 500: "InternalError",
                503: "SlowDown"}
 BOMB = ('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaaaaaaaa">' +

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the store tests in the virtual environment they need, which is made on the first run.
 
-Needs FOREBAY_VERSITYGW (default build/tools/versitygw), the PyPI packages moto[server] and boto3 (into
-build/venv), and --probe, the built upstream_probe. Further arguments go to unittest.
+Needs FOREBAY_VERSITYGW (default build/tools/versitygw), the PyPI packages moto[server] and boto3
+(into build/venv), and --probe, the built upstream_probe. Further arguments go to unittest.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """Stat, List and Read against both servers, without faults."""
 
 import os
-import tempfile
+import shutil
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -73,7 +74,8 @@ class Common:
         self.assertNotEqual(old, new)
         got = read(self.server.url, "replaced", b"old bytes", old)
         self.assertEqual((got.get("code"), got["delivered"]), ("Changed", 0), got)
-        self.assertEqual(read(self.server.url, "replaced", b"new bytes", new)["bytes"], b"new bytes")
+        got = read(self.server.url, "replaced", b"new bytes", new)
+        self.assertEqual(got["bytes"], b"new bytes")
 
     def test_another_size_is_changed(self):
         etag = self.server.put("resized", b"0123456789")
@@ -138,10 +140,20 @@ class VersitygwTest(Common, unittest.TestCase):
         self.assertTrue(got["ok"], got)
         self.assertFalse(got["cacheable"])
 
+    def test_100_000_keys_in_order(self):
+        folder = os.path.join(self.server.folder, BUCKET, "many")
+        os.mkdir(folder)
+        self.addCleanup(shutil.rmtree, folder)
+        expected = [f"k-{i:06}" for i in range(100_000)]
+        for name in expected:
+            os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_WRONLY))
+        self.assertEqual(names(probe(self.server.url, "many/", "list")), expected)
+
     def test_wrong_credentials_in_plain_words(self):
         self.server.put("secret", b"x")
         cases = [({"AWS_SECRET_ACCESS_KEY": "wrong"}, "Denied", "check AWS_SECRET_ACCESS_KEY"),
-                 ({"AWS_ACCESS_KEY_ID": "nobody"}, "Denied", 'does not know access key ID "nobody"'),
+                 ({"AWS_ACCESS_KEY_ID": "nobody"}, "Denied",
+                  'does not know access key ID "nobody"'),
                  ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Denied",
                   "set AWS_ACCESS_KEY_ID"),
                  ({"AWS_REGION": "eu-west-9"}, "InvalidArgument", "set region (AWS_REGION)")]
@@ -164,8 +176,8 @@ class VersitygwTest(Common, unittest.TestCase):
         etag = self.server.put("tls", b"0123456789")
         with tempfile.TemporaryDirectory() as folder:
             certificate, key = folder + "/cert.pem", folder + "/key.pem"
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                            "-keyout", key, "-out", certificate, "-subj", "/CN=127.0.0.1",
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+                            "2", "-keyout", key, "-out", certificate, "-subj", "/CN=127.0.0.1",
                             "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
                            stderr=subprocess.DEVNULL)
             with FaultProxy("127.0.0.1", self.server.port,
@@ -185,8 +197,8 @@ class MotoTest(Common, unittest.TestCase):
     server = property(lambda self: running(Moto))
 
     def test_keys_that_no_file_system_holds(self):
-        for key in ["odd/a//b", "odd/x/../y", "odd/./z", "odd/d/", "odd//", "odd/both", "odd/both/x",
-                    "/lead", "odd/.", "odd/.."]:
+        for key in ["odd/a//b", "odd/x/../y", "odd/./z", "odd/d/", "odd//", "odd/both",
+                    "odd/both/x", "/lead", "odd/.", "odd/.."]:
             with self.subTest(key=key):
                 self.check_key(key, b"body of " + key.encode())
         listed = probe(self.server.url, "odd/", "list")
