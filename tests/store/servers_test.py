@@ -140,11 +140,11 @@ class VersitygwTest(Common, unittest.TestCase):
         self.assertTrue(got["ok"], got)
         self.assertFalse(got["cacheable"])
 
-    def test_100_000_keys_in_order(self):
+    def test_20_000_keys_in_order(self):
         folder = os.path.join(self.server.folder, BUCKET, "many")
         os.mkdir(folder)
         self.addCleanup(shutil.rmtree, folder)
-        expected = [f"k-{i:06}" for i in range(100_000)]
+        expected = [f"k-{i:06}" for i in range(20_000)]
         for name in expected:
             os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_WRONLY))
         self.assertEqual(names(probe(self.server.url, "many/", "list")), expected)
