@@ -42,7 +42,7 @@ void MountTmpfs(const std::string& path, std::uint64_t bytes, const char* source
 // Waits, without a sleep, for what the background does on its own.
 template <typename Condition>
 bool Eventually(const Condition& holds) {
-  const Deadline deadline = Clock::now() + std::chrono::seconds(20);
+  const Deadline deadline = Clock::now() + std::chrono::seconds(60);
   while (!Passed(deadline)) {
     if (holds()) return true;
     std::this_thread::yield();
@@ -116,7 +116,7 @@ TEST(MemoryTierLimits, ATmpfsWithoutRoomForABlockIsRefused) {
   EXPECT_TRUE(std::filesystem::is_empty(place.path()));
 }
 
-// Fills `path` until there is no room. Returns its bytes.
+// Fills `path` until there is no room.
 void Hog(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   const Bytes page(4096);
@@ -283,7 +283,7 @@ TEST(MemoryTierLimits, EvictionStartsAboveTheHighMarkAndEndsAtTheLow) {
 // Fills, sends without acknowledgement (so that chunks are punched) and destroys.
 void Exercise(MemoryTier& tier) {
   std::vector<SendLease> unread;
-  for (std::uint64_t i = 0; i < 12; ++i) {
+  for (std::uint64_t i = 0; i < 6; ++i) {
     const Result<BlockHandle> handle = Fill(tier, KeyOf(i), kBlock, i);
     if (!handle.ok()) {
       EXPECT_EQ(handle.error().code(), Code::kOverloaded);
@@ -306,7 +306,9 @@ TEST(MemoryTierLimits, AnyOneFailureIsSurvivedAndLeavesNothing) {
       const std::size_t fds = OpenFds();
       const auto files = std::make_shared<FaultyTierFiles>(
           Code::kUnavailable, [nth](std::string_view, int call) { return call == nth; });
-      if (auto tier = MemoryTier::Create(SmallTier(directory, own_mount), files); tier.ok()) {
+      TierOptions options = SmallTier(directory, own_mount);
+      options.quota_bytes = 5 * kMiB;  // Four blocks.
+      if (auto tier = MemoryTier::Create(options, files); tier.ok()) {
         Exercise(*tier.value());
       } else {
         EXPECT_EQ(tier.error().code(), Code::kUnavailable);
