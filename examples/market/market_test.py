@@ -30,6 +30,11 @@ def outcome(seconds, count=1, **links):
     return tasks.Outcome([seconds] * count, [], 50_000_000 * count, {}, tasks.Links(**moved))
 
 
+def warm(seconds, workers=5_000_000_000, store=0):
+    return outcome(seconds, 100, workers_sent=workers, store_sent=store,
+                   tasks_received=5_000_000_000)
+
+
 def measured(warm_at_100, replaced=()):
     """A run in which every bar but the last one's is reached with room."""
     store_bytes = 1_250_000_000 / 8 * 32
@@ -37,7 +42,7 @@ def measured(warm_at_100, replaced=()):
                       "cold": [outcome(0.1 * count, count)], "warm": [outcome(0.1 * count, count)]}
               for count in (1, 10)}
     points[100] = {"direct": [outcome(32.0, 100, store_sent=int(store_bytes * 0.95))],
-                   "warm": [outcome(warm_at_100, 100, workers_sent=5_000_000_000)]}
+                   "warm": [warm(warm_at_100)]}
     for (count, mode), replacement in dict(replaced).items():
         points[count][mode] = [replacement]
     return points
@@ -121,8 +126,9 @@ class JudgementTest(unittest.TestCase):
                 ({(1, "warm"): outcome(0.35)}, "1 task: warm"),
                 ({(10, "cold"): outcome(3.8, 10)}, "10 tasks: cold"),
                 ({(100, "direct"): outcome(32.0, 100, store_sent=4_400_000_000)}, "direct fills"),
-                ({(100, "warm"): outcome(4.0, 100, workers_sent=4_700_000_000)}, "workers' links"),
-                ({(100, "warm"): outcome(4.9, 100, workers_sent=5_000_000_000)}, "warm is 84.7%")):
+                ({(100, "warm"): warm(4.0, workers=4_700_000_000)}, "workers' links"),
+                ({(100, "warm"): warm(4.0, store=300_000_000)}, "workers' links"),
+                ({(100, "warm"): warm(4.9)}, "warm is 84.7%")):
             found = missed(measured(4.0, replaced=replaced))
             self.assertEqual(len(found), 1, found)
             self.assertIn(words, found[0])
