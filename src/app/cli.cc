@@ -75,10 +75,9 @@ class VerbParser {
     invocation.verb = &verb_;
     for (const auto& [flag, option] : options_) {
       if (option->count() == 0) continue;
-      std::string value;
-      for (const std::string& result : option->results()) {
-        value += (value.empty() ? "" : ",") + result;
-      }
+      const std::vector<std::string>& results = option->results();
+      const std::string value =
+          flag->repeats ? fmt::format("{}", fmt::join(results, ",")) : results.back();
       invocation.flags.emplace_back(flag->key, value);
     }
     return WithArguments(std::move(invocation));

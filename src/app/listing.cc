@@ -64,6 +64,7 @@ std::string Yaml(const std::vector<ListedEntry>& entries) {
 }
 
 std::string Table(const std::vector<ListedEntry>& entries, bool wide) {
+  if (entries.empty()) return "";
   std::vector<std::vector<std::string>> rows = {{"TYPE", "SIZE", "MTIME"}};
   if (wide) rows[0].push_back("VERSION");
   rows[0].push_back("NAME");

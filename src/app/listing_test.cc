@@ -11,9 +11,12 @@ namespace {
 
 constexpr std::int64_t kNewYear2026 = 1'767'225'600'000'000'000;
 
+ListedEntry Directory(std::string name) {
+  return {std::move(name), {.type = FileType::kDirectory, .version = ""}};
+}
+
 std::vector<ListedEntry> Some() {
-  return {{"a\nb", {.size = 1536, .mtime_ns = kNewYear2026, .version = "\"e\""}},
-          {"d", {.type = FileType::kDirectory}}};
+  return {{"a\nb", {.size = 1536, .mtime_ns = kNewYear2026, .version = "\"e\""}}, Directory("d")};
 }
 
 TEST(Listing, JsonIsWhatScriptsKnow) {
@@ -46,10 +49,11 @@ TEST(Listing, TablesAreOneLineAnEntry) {
             "file  1536  2026-01-01T00:00:00Z  \"e\"      a\\nb\n"
             "dir   -     -                     -        d\n");
   EXPECT_EQ(FormatListing(Some(), "name"), "a\nb\nd\n");
+  EXPECT_EQ(FormatListing({}, "table"), "");
 }
 
 TEST(Listing, Yaml) {
-  EXPECT_EQ(FormatListing({{"d", {.type = FileType::kDirectory}}}, "yaml"),
+  EXPECT_EQ(FormatListing({Directory("d")}, "yaml"),
             "- name: \"d\"\n  type: dir\n  size: 0\n  mtime: ~\n  version: ~\n");
   EXPECT_EQ(FormatListing({}, "yaml"), "[]\n");
 }

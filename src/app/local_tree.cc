@@ -95,8 +95,8 @@ Result<LocalTree> LocalTree::OpenOrCreate(const std::string& directory) {
 Result<UniqueFd> LocalTree::Directory(const std::string& relative) const {
   UniqueFd directory(fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
   if (!directory) return Refused("cannot open", relative);
-  std::size_t begin = 0;
-  while (begin < relative.size()) {
+  if (relative.empty()) return directory;
+  for (std::size_t begin = 0; begin <= relative.size();) {
     const std::size_t end = std::min(relative.find('/', begin), relative.size());
     const std::string name = relative.substr(begin, end - begin);
     const Status checked = CheckComponent(name);

@@ -95,9 +95,10 @@ Result<WalkedFiles> WalkFiles(Client& client, std::span<const std::string> urls,
 std::string LeftOutWarning(std::uint64_t left_out) {
   if (left_out == 0) return "";
   return fmt::format(
-      "warning: {} {} with empty, \".\" or \"..\" components left out; `forebay cat` reads them by "
-      "their whole URL",
-      left_out, left_out == 1 ? "key" : "keys");
+      "warning: left out {} {} that a tree cannot show: keys with an empty, \".\" or \"..\" "
+      "component "
+      "(`forebay cat` reads them by their whole URL), special files, and links out of the tree",
+      left_out, left_out == 1 ? "name" : "names");
 }
 
 }  // namespace forebay

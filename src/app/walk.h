@@ -23,7 +23,7 @@ struct WalkOptions {
   bool recursive = true;     // Else one level.
   bool directories = false;  // Also visit directories, before what is in them.
   std::chrono::milliseconds call_timeout{30'000};
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 // How often a key had to be left out, since a tree cannot show it.
@@ -49,7 +49,7 @@ struct WalkedFiles {
 Result<WalkedFiles> WalkFiles(Client& client, std::span<const std::string> urls,
                               const WalkOptions& options);
 
-// For the user: "3 keys with empty, `.` or `..` components were left out; ...". Empty for none.
+// For the user: "warning: left out 3 names that ...". Empty for none.
 std::string LeftOutWarning(std::uint64_t left_out);
 
 }  // namespace forebay
