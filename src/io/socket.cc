@@ -60,7 +60,9 @@ void Tune(int fd, bool tcp) {
 // Wake a reader of a large run only for this much. Source: performance.md, b: -90 % wake-ups.
 constexpr std::size_t kWakeBytes = 256 << 10;
 
-int WakeAt(std::size_t left) { return static_cast<int>(std::min(left, kWakeBytes)); }
+int WakeAt(std::size_t left) {
+  return static_cast<int>(std::min(left, kWakeBytes));
+}
 
 struct Resolved {
   sockaddr_storage storage{};
@@ -236,8 +238,7 @@ Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadli
     std::span<const std::byte> part = parts[i];
     const bool more = i + 1 < parts.size();
     while (!part.empty()) {
-      const ssize_t sent =
-          send(fd, part.data(), part.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+      const ssize_t sent = send(fd, part.data(), part.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
       if (sent > 0) {
         part = part.subspan(static_cast<std::size_t>(sent));
       } else if (errno == EAGAIN) {
@@ -252,7 +253,9 @@ Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadli
   return {};
 }
 
-Deadline NoDeadline() { return Clock::now() + std::chrono::hours(24 * 365); }
+Deadline NoDeadline() {
+  return Clock::now() + std::chrono::hours(24 * 365);
+}
 
 Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline) {
   const bool large = bytes.size() >= kWakeBytes;

@@ -1,8 +1,8 @@
 // Stream sockets, TCP and unix, as the worker protocol uses them.
 //
 // Every socket is non-blocking, close-on-exec and, for TCP, has TCP_NODELAY, the cubic congestion
-// control and keep-alive set: hosts whose default is BBR were measured 2-4 times slower inside a data
-// centre.
+// control and keep-alive set: hosts whose default is BBR were measured 2-4 times slower inside a
+// data centre.
 #pragma once
 
 #include <sys/types.h>
@@ -35,8 +35,8 @@ struct Address {
 // sockaddr_un (107 bytes) is one.
 Result<Address> ParseAddress(const std::string& text);
 
-// Errors: kInvalidArgument (cannot be resolved, or not an address of this host), kUnavailable (in use:
-// says so), kDenied. A stale unix socket file that nobody listens on is replaced.
+// Errors: kInvalidArgument (cannot be resolved, or not an address of this host), kUnavailable (in
+// use: says so), kDenied. A stale unix socket file that nobody listens on is replaced.
 Result<UniqueFd> Listen(const Address& address);
 
 // The address with the port that the kernel chose, for "HOST:0".
@@ -50,16 +50,16 @@ Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_to
 // (any more), or out of descriptors.
 Result<UniqueFd> Accept(int listener);
 
-// Waits until `fd` is readable (or, with `writable`, writable), has failed, or `until` came. Returns
-// whether there is something to do.
+// Waits until `fd` is readable (or, with `writable`, writable), has failed, or `until` came.
+// Returns whether there is something to do.
 bool WaitFor(int fd, bool writable, Deadline until);
 
 // Writes all of `parts`. Errors: kUnavailable (the peer is gone), kDeadlineExceeded.
 Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadline deadline);
 
-// Reads exactly bytes.size() bytes. shutdown(2) from another thread ends it early. Large reads wake up
-// only for 256 KiB or the rest.
-// Errors: kUnavailable (the peer closed or reset), kDeadlineExceeded.
+// Reads exactly bytes.size() bytes. shutdown(2) from another thread ends it early. Large reads wake
+// up only for 256 KiB or the rest. Errors: kUnavailable (the peer closed or reset),
+// kDeadlineExceeded.
 Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline);
 
 // A deadline for waits that only the peer or shutdown(2) ends.

@@ -8,7 +8,9 @@
 
 namespace forebay {
 
-Waker::Waker() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { CHECK(fd_); }
+Waker::Waker() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  CHECK(fd_);
+}
 
 void Waker::Wake() {
   const std::uint64_t one = 1;

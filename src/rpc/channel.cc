@@ -47,7 +47,9 @@ Channel::~Channel() {
   threads_.StopAndJoin();
 }
 
-LoadReport Channel::load() const { return {queue_depth_.load(), holders_.load()}; }
+LoadReport Channel::load() const {
+  return {queue_depth_.load(), holders_.load()};
+}
 
 std::size_t Channel::outstanding() const {
   MutexLock lock(mutex_);
@@ -181,8 +183,7 @@ void Channel::Run(std::stop_token stop) {
 }
 
 Status Channel::Open(std::stop_token stop) {
-  Result<UniqueFd> connected =
-      Connect(address_, Clock::now() + options_.connect_timeout, stop);
+  Result<UniqueFd> connected = Connect(address_, Clock::now() + options_.connect_timeout, stop);
   if (!connected.ok()) return std::move(connected).error();
   const int fd = connected.value().get();
   {

@@ -1,7 +1,7 @@
 // Channel: the one connection of this process to a worker, with many calls in flight on it.
 //
-// Invariant: a call's buffer belongs to the channel from StartRead until Done was called or Cancel has
-// returned. So a late reply can never write into memory that has a new owner.
+// Invariant: a call's buffer belongs to the channel from StartRead until Done was called or Cancel
+// has returned. So a late reply can never write into memory that has a new owner.
 #pragma once
 
 #include <atomic>
@@ -40,14 +40,14 @@ struct BlockCall {
   Deadline deadline;
 };
 
-// Where the bytes of a call go. All methods run on the channel's receiver thread, in order, never two
-// at a time; they must not block and must not call the channel.
+// Where the bytes of a call go. All methods run on the channel's receiver thread, in order, never
+// two at a time; they must not block and must not call the channel.
 class BlockReceiver {
  public:
   virtual ~BlockReceiver() = default;
 
-  // Memory for the `length` bytes at `offset` of the block. An empty span refuses: the bytes are read
-  // and dropped, and the call ends with kInternal.
+  // Memory for the `length` bytes at `offset` of the block. An empty span refuses: the bytes are
+  // read and dropped, and the call ends with kInternal.
   virtual std::span<std::byte> Destination(std::uint32_t offset, std::uint32_t length) = 0;
 
   // The bytes of the last Destination have arrived and match `checksums`, one a granule.
@@ -60,8 +60,8 @@ class BlockReceiver {
     bool waited_for_fill = false;  // The worker did not hold the block.
     bool from_peer = false;        // ... and had it from another worker.
   };
-  // The call has ended; nothing follows. kCorrupt: bytes did not match their checksum, and nothing of
-  // that run was passed to Received. kUnavailable: the connection broke.
+  // The call has ended; nothing follows. kCorrupt: bytes did not match their checksum, and nothing
+  // of that run was passed to Received. kUnavailable: the connection broke.
   virtual void Done(Outcome outcome) = 0;
 };
 
@@ -84,13 +84,13 @@ class Channel {
   using CallId = std::uint64_t;
 
   // Sends the request, connecting first if need be (in the background: this never waits for the
-  // network longer than a full socket buffer). `receiver->Done` is called exactly once unless Cancel
-  // comes first; it may be called before this returns. It is kept until then.
+  // network longer than a full socket buffer). `receiver->Done` is called exactly once unless
+  // Cancel comes first; it may be called before this returns. It is kept until then.
   CallId StartRead(const BlockCall& call, std::shared_ptr<BlockReceiver> receiver) EXCLUDES(mutex_);
 
-  // After this returned, the receiver of `id` is not called any more. If its bytes are arriving right
-  // now the connection is closed, which ends the other calls with kUnavailable. Do not hold a lock
-  // that its methods take.
+  // After this returned, the receiver of `id` is not called any more. If its bytes are arriving
+  // right now the connection is closed, which ends the other calls with kUnavailable. Do not hold a
+  // lock that its methods take.
   void Cancel(CallId id) EXCLUDES(mutex_);
 
   // One name, or one page of a listing, from the directory's home. Waits for the answer.

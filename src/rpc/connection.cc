@@ -43,7 +43,9 @@ Status SendFrame(int fd, const FrameHeader& header, const std::vector<std::byte>
   return SendAll(fd, parts, Clock::now() + kFrameTimeout);
 }
 
-Error Broken(const std::string& what) { return {Code::kInvalidArgument, what}; }
+Error Broken(const std::string& what) {
+  return {Code::kInvalidArgument, what};
+}
 
 }  // namespace
 
@@ -128,8 +130,7 @@ Status Connection::ReadRequests() {
       if (errno == EINTR) continue;
       return Error(Code::kUnavailable, std::strerror(errno));
     }
-    const std::span<std::byte> rest =
-        std::span(bytes).subspan(static_cast<std::size_t>(received));
+    const std::span<std::byte> rest = std::span(bytes).subspan(static_cast<std::size_t>(received));
     if (Status status = ReceiveExactly(fd_.get(), rest, Clock::now() + kFrameTimeout);
         !status.ok()) {
       return status;
@@ -144,8 +145,7 @@ Status Connection::ReadFrame(FrameHeaderBytes& bytes) {
   if (!header.ok()) return header.error();
   if (header.value().payload_bytes != 0) return Broken("a request with a payload");
   std::vector<std::byte> body(header.value().body_bytes);
-  if (Status status = ReceiveExactly(fd_.get(), body, Clock::now() + kFrameTimeout);
-      !status.ok()) {
+  if (Status status = ReceiveExactly(fd_.get(), body, Clock::now() + kFrameTimeout); !status.ok()) {
     return status;
   }
   return Handle(header.value(), body);
@@ -156,16 +156,10 @@ Status Connection::Handle(const FrameHeader& header, std::span<const std::byte> 
   switch (header.type) {
     case FrameType::kReadBlock:
     case FrameType::kStat:
-    case FrameType::kList:
-      return BeginReply(header, body);
-    case FrameType::kCancel:
-      Cancel(header.request_id);
-      return {};
-    case FrameType::kAck:
-      return {};
-    case FrameType::kPing:
-      pong_due_ = true;
-      return {};
+    case FrameType::kList: return BeginReply(header, body);
+    case FrameType::kCancel: Cancel(header.request_id); return {};
+    case FrameType::kAck: return {};
+    case FrameType::kPing: pong_due_ = true; return {};
     case FrameType::kHello:
     case FrameType::kWelcome:
     case FrameType::kBlockData:
@@ -173,8 +167,8 @@ Status Connection::Handle(const FrameHeader& header, std::span<const std::byte> 
     case FrameType::kListReply:
     case FrameType::kError:
     case FrameType::kPong:
-      return Broken(fmt::format("a client does not send frames of type {}",
-                                static_cast<int>(header.type)));
+      return Broken(
+          fmt::format("a client does not send frames of type {}", static_cast<int>(header.type)));
   }
   return Broken("unknown frame");
 }
@@ -184,8 +178,7 @@ Status Connection::BeginReply(const FrameHeader& header, std::span<const std::by
   active.request_id = header.request_id;
   active.domain = header.domain;
   active.deadline = Clock::now() + std::chrono::milliseconds(header.deadline_ms);
-  active.send_class =
-      (header.flags & kFlagPeer) != 0 ? SendClass::kPeer : SendClass::kClient;
+  active.send_class = (header.flags & kFlagPeer) != 0 ? SendClass::kPeer : SendClass::kClient;
   RequestContext context{.reader_id = reader_id_,
                          .domain = header.domain,
                          .flags = header.flags,
@@ -320,8 +313,8 @@ Result<bool> Connection::SendStep() {
   }
   while (out.payload && out.payload_sent < out.payload->length()) {
     off_t offset = out.payload->offset() + static_cast<off_t>(out.payload_sent);
-    const ssize_t sent = sendfile(fd_.get(), out.payload->fd(), &offset,
-                                  out.payload->length() - out.payload_sent);
+    const ssize_t sent =
+        sendfile(fd_.get(), out.payload->fd(), &offset, out.payload->length() - out.payload_sent);
     if (sent < 0 && errno == EAGAIN) return false;
     if (sent < 0 && errno != EINTR) return Error(Code::kUnavailable, std::strerror(errno));
     if (sent == 0) return Error(Code::kInternal, "a segment is shorter than its slots");

@@ -26,7 +26,8 @@ struct ConnectionShared {
   Service& service;
   SendGate& gate;
   std::uint32_t outstanding_max;
-  std::atomic<std::uint32_t>& queue_depth;  // Requests accepted and not answered, of all connections.
+  std::atomic<std::uint32_t>&
+      queue_depth;  // Requests accepted and not answered, of all connections.
 };
 
 // Thread safety: one thread, but for the waker.

@@ -253,8 +253,7 @@ TEST_F(RpcTest, StatAnswersAndListIsCutOffAtItsDeadline) {
       channel.Stat({"s3://b", "abc", "", 0ms}, Clock::now() + 10s, {});
   ASSERT_TRUE(reply.ok()) << reply.error().message();
   EXPECT_EQ(reply.value().entries[0].attributes.size, 3u);
-  const Result<LookupReply> late =
-      channel.List({"s3://b", "", "", 0ms}, Clock::now() + 50ms, {});
+  const Result<LookupReply> late = channel.List({"s3://b", "", "", 0ms}, Clock::now() + 50ms, {});
   ASSERT_FALSE(late.ok());
   EXPECT_EQ(late.error().code(), Code::kDeadlineExceeded);
 }

@@ -43,8 +43,7 @@ struct Server::State {
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Service& service) {
   Result<UniqueFd> listener = Listen(options.address);
   if (!listener.ok()) return std::move(listener).error();
-  auto state =
-      std::make_unique<State>(std::move(options), service, std::move(listener).value());
+  auto state = std::make_unique<State>(std::move(options), service, std::move(listener).value());
   Result<Address> bound = BoundAddress(state->listener.get(), state->options.address);
   if (!bound.ok()) return std::move(bound).error();
   state->address = std::move(bound).value();
@@ -63,9 +62,15 @@ Server::~Server() {
   if (state_->address.is_unix()) unlink(state_->address.unix_path.c_str());
 }
 
-const Address& Server::address() const { return state_->address; }
-std::uint32_t Server::queue_depth() const { return state_->queue_depth; }
-std::size_t Server::connections() const { return state_->connections; }
+const Address& Server::address() const {
+  return state_->address;
+}
+std::uint32_t Server::queue_depth() const {
+  return state_->queue_depth;
+}
+std::size_t Server::connections() const {
+  return state_->connections;
+}
 
 void Server::State::Accept(std::stop_token stop) {
   while (!stop.stop_requested()) {
@@ -93,8 +98,8 @@ void Server::State::Accept(std::stop_token stop) {
 }
 
 void Server::State::Serve(UniqueFd fd, std::stop_token stop) {
-  Connection connection(std::move(fd), ConnectionShared{service, gate, options.outstanding_max,
-                                                        queue_depth});
+  Connection connection(std::move(fd),
+                        ConnectionShared{service, gate, options.outstanding_max, queue_depth});
   const Status ended = connection.Run(stop);
   // A client that goes is everyday life; one that talks nonsense is worth a line.
   if (!ended.ok() && ended.error().code() != Code::kUnavailable) {

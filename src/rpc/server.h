@@ -1,8 +1,8 @@
 // Server: accepts connections, reads request frames, and sends replies in the send order.
 //
-// Invariants: a connection's thread never waits for a fill; at most `places` replies are being put on
-// the link at a time, whole runs, first come first served; a payload is acknowledged only by a later
-// frame of its own connection (the recycling rule).
+// Invariants: a connection's thread never waits for a fill; at most `places` replies are being put
+// on the link at a time, whole runs, first come first served; a payload is acknowledged only by a
+// later frame of its own connection (the recycling rule).
 #pragma once
 
 #include <sys/types.h>
@@ -22,8 +22,8 @@
 
 namespace forebay {
 
-// Bytes of a file to send with sendfile(2). Destroyed without Acknowledge(): its reader may still have
-// the pages in its socket.
+// Bytes of a file to send with sendfile(2). Destroyed without Acknowledge(): its reader may still
+// have the pages in its socket.
 class SendSource {
  public:
   virtual ~SendSource() = default;
@@ -48,8 +48,9 @@ struct ReplyFrame {
 // The frame that ends a request with `error`.
 ReplyFrame ErrorFrame(const Error& error, std::uint16_t holders = 0);
 
-// A reply that is being made. Its methods run on the connection's thread and never block; it wakes the
-// connection's waker whenever Ready() may have become true. Destroyed early if the client went away.
+// A reply that is being made. Its methods run on the connection's thread and never block; it wakes
+// the connection's waker whenever Ready() may have become true. Destroyed early if the client went
+// away.
 class Reply {
  public:
   virtual ~Reply() = default;
@@ -83,7 +84,8 @@ class Service {
 struct ServerOptions {
   Address address;
   std::uint32_t connections_max = 4096;
-  std::uint32_t outstanding_max = 64;  // Requests of one connection in flight; more wait in its socket.
+  std::uint32_t outstanding_max =
+      64;  // Requests of one connection in flight; more wait in its socket.
   // Replies on the link at a time. Source: the simulation in performance.md: few, whole blocks.
   std::uint32_t places = 3;
 };

@@ -73,9 +73,10 @@ Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte, kFrameHeaderByt
   header.holders = Get<std::uint16_t>(bytes, 56);
   header.code = Get<std::uint16_t>(bytes, 58);
   if (header.version < kProtocolVersionMin || header.version > kProtocolVersion) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("protocol version {}: this build speaks {} to {}; upgrade the older side",
-                             header.version, kProtocolVersionMin, kProtocolVersion));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("protocol version {}: this build speaks {} to {}; upgrade the older side",
+                    header.version, kProtocolVersionMin, kProtocolVersion));
   }
   if (type < static_cast<std::uint8_t>(FrameType::kHello) ||
       type > static_cast<std::uint8_t>(FrameType::kPong)) {

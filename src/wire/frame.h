@@ -1,7 +1,7 @@
 // Frame headers: the 64 bytes before everything that workers and clients say to each other.
 //
-// Byte tables: docs/formats/wire.md. Nothing here touches a socket, and nothing is allocated before a
-// header's checksum and lengths were found good.
+// Byte tables: docs/formats/wire.md. Nothing here touches a socket, and nothing is allocated before
+// a header's checksum and lengths were found good.
 #pragma once
 
 #include <array>
@@ -15,8 +15,8 @@
 namespace forebay {
 
 inline constexpr std::size_t kFrameHeaderBytes = 64;
-// Of one frame. A listing page of 1,000 names of 1 KiB fits into a body; a payload is at most what a
-// worker puts on its link in one go.
+// Of one frame. A listing page of 1,000 names of 1 KiB fits into a body; a payload is at most what
+// a worker puts on its link in one go.
 inline constexpr std::uint32_t kFrameBodyBytesMax = 2u << 20;
 inline constexpr std::uint32_t kFramePayloadBytesMax = 4u << 20;
 // Versions of the protocol that this build speaks.
@@ -30,20 +30,21 @@ enum class FrameType : std::uint8_t {
   kBlockData = 4,  // A run of granules of it; the last one has kFlagLast.
   kStat = 5,       // Asks a directory's home for one name.
   kStatReply = 6,
-  kList = 7,       // Asks a directory's home for a page of its listing.
+  kList = 7,  // Asks a directory's home for a page of its listing.
   kListReply = 8,
-  kAck = 9,        // Only carries `acked`.
-  kCancel = 10,    // The sender of request `request_id` no longer wants it.
-  kError = 11,     // Ends a request: `code` and a message in the body.
-  kPing = 12,      // Is the worker alive, though it has nothing to send yet?
+  kAck = 9,      // Only carries `acked`.
+  kCancel = 10,  // The sender of request `request_id` no longer wants it.
+  kError = 11,   // Ends a request: `code` and a message in the body.
+  kPing = 12,    // Is the worker alive, though it has nothing to send yet?
   kPong = 13,
 };
 
 // Of kReadBlock.
 inline constexpr std::uint16_t kFlagFillOnly = 1;  // Hold the block; send no bytes back.
 inline constexpr std::uint16_t kFlagInsist = 2;    // Queue it, however long the queue.
-inline constexpr std::uint16_t kFlagRecheck = 4;   // A copy of it failed its checksum: compare first.
-inline constexpr std::uint16_t kFlagPeer = 8;      // From a worker that fills its own copy.
+inline constexpr std::uint16_t kFlagRecheck =
+    4;                                         // A copy of it failed its checksum: compare first.
+inline constexpr std::uint16_t kFlagPeer = 8;  // From a worker that fills its own copy.
 // Of kBlockData.
 inline constexpr std::uint16_t kFlagLast = 16;
 // Of kBlockData: the worker had to wait for a fill (kFlagFilled) from a peer (kFlagFromPeer) or
@@ -71,8 +72,8 @@ using FrameHeaderBytes = std::array<std::byte, kFrameHeaderBytes>;
 
 FrameHeaderBytes EncodeFrameHeader(const FrameHeader& header);
 
-// Errors: kInvalidArgument: not our magic, another version than we speak, an unknown type, or a length
-// over its limit. kCorrupt: its checksum is wrong.
+// Errors: kInvalidArgument: not our magic, another version than we speak, an unknown type, or a
+// length over its limit. kCorrupt: its checksum is wrong.
 Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte, kFrameHeaderBytes> bytes);
 
 }  // namespace forebay

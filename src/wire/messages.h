@@ -18,10 +18,10 @@ inline constexpr std::uint32_t kPathBytesMax = 4096;
 struct Hello {
   std::uint8_t version_min = 0;
   std::uint8_t version_max = 0;
-  std::uint64_t reader_id = 0;   // Random, one per process: tells distinct readers apart.
+  std::uint64_t reader_id = 0;  // Random, one per process: tells distinct readers apart.
   std::uint32_t block_bytes = 0;
-  std::string endpoint;          // Of the store, as resolved; "" for the store's public one.
-  std::string auth;              // Capability token; empty until security lands.
+  std::string endpoint;  // Of the store, as resolved; "" for the store's public one.
+  std::string auth;      // Capability token; empty until security lands.
 };
 
 // kWelcome.
@@ -30,8 +30,8 @@ struct Welcome {
   std::string member;  // The worker's name.
 };
 
-// kReadBlock: bytes [offset, offset + length) of block `index`. The answer covers the whole granules
-// that contain them.
+// kReadBlock: bytes [offset, offset + length) of block `index`. The answer covers the whole
+// granules that contain them.
 struct ReadBlock {
   std::string store;  // "s3://BUCKET" or "file://".
   std::string path;
@@ -44,12 +44,12 @@ struct ReadBlock {
 
 // kBlockData.
 struct BlockData {
-  std::uint32_t offset = 0;  // Of the payload in the block; granule-aligned.
+  std::uint32_t offset = 0;              // Of the payload in the block; granule-aligned.
   std::vector<std::uint32_t> checksums;  // One a granule of the payload.
 };
 
-// kStat and kList. `max_age` is what is left of the asker's staleness bound; 0 only joins a check that
-// was not sent yet.
+// kStat and kList. `max_age` is what is left of the asker's staleness bound; 0 only joins a check
+// that was not sent yet.
 struct Lookup {
   std::string store;
   std::string path;   // Of the file, or of the directory ("" or ending in '/').

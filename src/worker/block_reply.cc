@@ -11,7 +11,9 @@ namespace {
 // While a block arrives, runs below this are not worth a frame and a place on the link.
 constexpr std::uint32_t kRunBytesMin = 256 << 10;
 
-constexpr std::uint32_t AlignDown(std::uint32_t bytes) { return bytes / kGranuleBytes * kGranuleBytes; }
+constexpr std::uint32_t AlignDown(std::uint32_t bytes) {
+  return bytes / kGranuleBytes * kGranuleBytes;
+}
 
 class LeaseSource : public SendSource {
  public:
@@ -48,15 +50,15 @@ BlockReply::BlockReply(BlockHandle handle, Options options)
   handle_.Subscribe(options_.waker);
 }
 
-BlockReply::~BlockReply() { handle_.Unsubscribe(options_.waker); }
+BlockReply::~BlockReply() {
+  handle_.Unsubscribe(options_.waker);
+}
 
 bool BlockReply::Ready() {
   switch (handle_.state()) {
     case BlockHandle::State::kFailed:
-    case BlockHandle::State::kComplete:
-      return true;
-    case BlockHandle::State::kFilling:
-      break;
+    case BlockHandle::State::kComplete: return true;
+    case BlockHandle::State::kFilling: break;
   }
   if (options_.fill_only) return false;
   const std::uint32_t ready = handle_.ready_bytes();

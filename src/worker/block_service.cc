@@ -59,11 +59,11 @@ BlockService::BlockService(Parts parts, HotFilesOptions hot_files)
 
 Result<Welcome> BlockService::Greet(const Hello& hello) {
   if (hello.version_max < kProtocolVersionMin || hello.version_min > kProtocolVersion) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("the client speaks protocol versions {} to {}, this worker {} to {}; "
-                             "upgrade the older side",
-                             hello.version_min, hello.version_max, kProtocolVersionMin,
-                             kProtocolVersion));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("the client speaks protocol versions {} to {}, this worker {} to {}; "
+                    "upgrade the older side",
+                    hello.version_min, hello.version_max, kProtocolVersionMin, kProtocolVersion));
   }
   if (hello.block_bytes != parts_.block_bytes) {
     return Error(Code::kInvalidArgument,
@@ -90,9 +90,8 @@ Status BlockService::Valid(const ReadBlock& request) const {
   const std::uint64_t length =
       std::min<std::uint64_t>(parts_.block_bytes, request.file_size - start);
   if (request.length == 0 || std::uint64_t{request.offset} + request.length > length) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("bytes {} + {} of a block of {} bytes", request.offset,
-                             request.length, length));
+    return Error(Code::kInvalidArgument, fmt::format("bytes {} + {} of a block of {} bytes",
+                                                     request.offset, request.length, length));
   }
   return {};
 }
@@ -111,7 +110,8 @@ void BlockService::Recheck(const BlockKey& key) {
   const bool here = !status.ok() && status.error().code() == Code::kCorrupt;
   ChecksumFailures(here ? "tier" : "wire").Add();
   Log(Level::kError, "checksum failure",
-      {{"where", here ? "tier" : "wire"}, {"path_digest", key.file.path.Hex()},
+      {{"where", here ? "tier" : "wire"},
+       {"path_digest", key.file.path.Hex()},
        {"block", key.index}});
 }
 
@@ -149,8 +149,8 @@ std::unique_ptr<Reply> BlockService::BeginRead(const ReadBlock& request, Request
     CountRead(dataset, source, bytes, began);
   };
   if (leads) {
-    options.source = parts_.fills.Start(
-        {key, request, std::move(path).value(), context.domain}, *std::move(admission.value().writer));
+    options.source = parts_.fills.Start({key, request, std::move(path).value(), context.domain},
+                                        *std::move(admission.value().writer));
   } else {
     options.source = parts_.fills.SourceOf(key);
   }

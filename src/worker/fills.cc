@@ -11,9 +11,9 @@ namespace forebay {
 namespace {
 
 Counter& FillChecksumFailures() {
-  static Counter& counter = Metrics().AddCounter("forebay_checksum_failures_total",
-                                                 "Bytes that did not match their checksum.",
-                                                 {{"where", "fill"}});
+  static Counter& counter =
+      Metrics().AddCounter("forebay_checksum_failures_total",
+                           "Bytes that did not match their checksum.", {{"where", "fill"}});
   return counter;
 }
 
@@ -222,15 +222,12 @@ bool Fills::FillFromPeers(Task& task, std::stop_token stop) {
         case Code::kOverloaded:
         case Code::kStale:
         case Code::kInternal:
-        case Code::kDeadlineExceeded:
-          break;
+        case Code::kDeadlineExceeded: break;
         case Code::kNotFound:
         case Code::kInvalidArgument:
         case Code::kChanged:
         case Code::kDenied:
-        case Code::kCancelled:
-          End(task, std::move(status), false);
-          return true;
+        case Code::kCancelled: End(task, std::move(status), false); return true;
       }
       Log(Level::kWarning, "peer did not fill a block",
           {{"peer", peers_.ring().name(member)}, {"error", status.error().message()}});

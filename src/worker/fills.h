@@ -1,8 +1,8 @@
 // Fills: gets blocks that are missing, from the home or, at the home, from the upstream.
 //
 // Invariants: only a block's home reads it from the upstream, and only once (the tier hands out one
-// writer a block); while it fails, the next of its holders acts as home. Upstream fills never wait for
-// peers, so fills cannot wait for each other in a circle.
+// writer a block); while it fails, the next of its holders acts as home. Upstream fills never wait
+// for peers, so fills cannot wait for each other in a circle.
 #pragma once
 
 #include <atomic>
@@ -48,8 +48,8 @@ class Fills {
 
   using Source = std::shared_ptr<const std::atomic<BlockSource>>;
 
-  // Fills `writer`'s block in the background; a full queue fails it with kOverloaded. Returns what will
-  // say where the bytes came from.
+  // Fills `writer`'s block in the background; a full queue fails it with kOverloaded. Returns what
+  // will say where the bytes came from.
   Source Start(FillJob job, BlockWriter writer) EXCLUDES(mutex_);
 
   // The source of a fill that is under way; kLocal's when there is none (any more).

@@ -89,8 +89,7 @@ class Lookups::WaitingReply : public Reply {
     const AnswerPointer answer = waiting_->answer();
     if (!answer->status.ok()) return ErrorFrame(answer->status.error());
     LookupReply reply = answer->reply;
-    reply.age =
-        std::chrono::milliseconds(AgeMilliseconds(answer->asked_at, Clock::now()));
+    reply.age = std::chrono::milliseconds(AgeMilliseconds(answer->asked_at, Clock::now()));
     ReplyFrame frame;
     frame.type = list_ ? FrameType::kListReply : FrameType::kStatReply;
     frame.body = Encode(reply);
@@ -157,13 +156,11 @@ std::unique_ptr<Reply> Lookups::Ask(Question question, const RequestContext& con
     flight->key = fmt::format("{}#{}", key, newest.generation);
     flight->generation = newest.generation;
     switch (flights_.Join(flight->key, waiting)) {
-      case Joined::kFollow:
-        return reply;
+      case Joined::kFollow: return reply;
       case Joined::kOverloaded:
         return std::make_unique<ReadyReply>(
             ErrorFrame(Error(Code::kOverloaded, "too many questions at once")));
-      case Joined::kLead:
-        break;
+      case Joined::kLead: break;
     }
     const std::string directory = DirectoryOf(question.path);
     flight->with_listing =
@@ -230,8 +227,8 @@ void Lookups::KeepListing(const Question& name, Deadline asked_at, std::stop_tok
   const std::string directory = DirectoryOf(name.path);
   std::string after;
   for (int pages = 0; pages < kListingPagesMax; ++pages) {
-    const Result<ListPage> page = name.store->upstream->List(
-        directory, after, asked_at + options_.timeout, stop);
+    const Result<ListPage> page =
+        name.store->upstream->List(directory, after, asked_at + options_.timeout, stop);
     // The name itself is asked for next, and says what is wrong.
     if (!page.ok()) return;
     MutexLock lock(mutex_);

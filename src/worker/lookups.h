@@ -1,7 +1,8 @@
 // Lookups: attributes and listings at a directory's home, asked once for the whole pool.
 //
-// Invariant: an answer's age counts from before the upstream was asked, and an answer older than the
-// asker's bound is never given. With a bound of 0 a question only joins a check that was not sent yet.
+// Invariant: an answer's age counts from before the upstream was asked, and an answer older than
+// the asker's bound is never given. With a bound of 0 a question only joins a check that was not
+// sent yet.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +23,10 @@
 namespace forebay {
 
 struct LookupOptions {
-  std::uint32_t threads = 8;        // Questions at the upstream at a time.
-  std::uint32_t queue_max = 8192;   // Questions that wait for a thread.
-  std::size_t names_max = 262'144;  // Attributes kept, each about 300 bytes.
-  std::size_t pages_max = 256;      // Pages of listings kept, each at most 1,000 names.
+  std::uint32_t threads = 8;                  // Questions at the upstream at a time.
+  std::uint32_t queue_max = 8192;             // Questions that wait for a thread.
+  std::size_t names_max = 262'144;            // Attributes kept, each about 300 bytes.
+  std::size_t pages_max = 256;                // Pages of listings kept, each at most 1,000 names.
   std::chrono::milliseconds timeout{30'000};  // Of one question.
 };
 

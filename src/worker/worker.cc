@@ -32,8 +32,9 @@ Status Validated(const WorkerOptions& options) {
     if (member.name == options.name) self = &member;
   }
   if (self == nullptr) {
-    return Error(Code::kInvalidArgument, "--name \"" + options.name +
-                                             "\": not in the members file; add it, or use a name of it");
+    return Error(
+        Code::kInvalidArgument,
+        "--name \"" + options.name + "\": not in the members file; add it, or use a name of it");
   }
   if (self->address != options.address.text) {
     return Error(Code::kInvalidArgument,
@@ -81,8 +82,7 @@ struct Worker::State {
 
 Result<std::unique_ptr<Worker>> Worker::Start(WorkerOptions options) {
   if (Status status = Validated(options); !status.ok()) return std::move(status).error();
-  Result<UpstreamOptions> upstream =
-      ResolveOptions(options.members.options, options.environment);
+  Result<UpstreamOptions> upstream = ResolveOptions(options.members.options, options.environment);
   if (!upstream.ok()) return std::move(upstream).error();
   const std::string endpoint = upstream.value().endpoint;
   const std::uint32_t block_bytes = options.members.block_bytes;
@@ -108,8 +108,7 @@ Result<std::unique_ptr<Worker>> Worker::Start(WorkerOptions options) {
   Metrics().SetGauge("forebay_cache_capacity_bytes", "Quota of the tier.", {{"tier", "memory"}},
                      [raw_tier] { return static_cast<double>(raw_tier->usage().capacity_bytes); });
 
-  state->stores =
-      std::make_unique<Stores>(std::move(upstream).value(), options.members.allow);
+  state->stores = std::make_unique<Stores>(std::move(upstream).value(), options.members.allow);
   state->fills = std::make_unique<Fills>(
       FillOptions{.block_bytes = block_bytes, .upstream_threads = options.upstream_concurrency},
       *state->peers);
@@ -134,8 +133,12 @@ Worker::~Worker() {
   state_->fills.reset();
 }
 
-const Address& Worker::address() const { return state_->server->address(); }
+const Address& Worker::address() const {
+  return state_->server->address();
+}
 
-TierUsage Worker::usage() const { return state_->tier->usage(); }
+TierUsage Worker::usage() const {
+  return state_->tier->usage();
+}
 
 }  // namespace forebay
