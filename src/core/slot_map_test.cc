@@ -91,6 +91,23 @@ TEST(SlotMap, ALateAcknowledgementHitsNobodyElse) {
   EXPECT_EQ(map.Allocate(2 * kMiB), std::nullopt);
 }
 
+TEST(SlotMap, AWithdrawnChunkIsNoCapacityUntilRestored) {
+  SlotMap map = WithChunks({.block_bytes = 2 * kMiB}, 2);
+  const SlotId id = map.Allocate(1).value();
+  map.Free(id, true);
+  map.Withdraw(0);
+  map.CheckInvariants();
+  EXPECT_EQ(map.capacity_bytes(), 2 * kMiB);
+  EXPECT_EQ(map.dirty_bytes(), 0u);
+  EXPECT_TRUE(map.PunchableChunks().empty());
+  EXPECT_FALSE(map.Acknowledge(id)) << "too late";
+  EXPECT_EQ(map.Allocate(2 * kMiB).value().chunk, 1u);
+  EXPECT_EQ(map.Allocate(2 * kMiB), std::nullopt);
+  map.Restore(0);
+  map.CheckInvariants();
+  EXPECT_EQ(map.Allocate(2 * kMiB).value().chunk, 0u);
+}
+
 TEST(SlotMapDeathTest, LosingTrackOfASlotStopsTheProcess) {
   SlotMap map = WithChunks({.block_bytes = 2 * kMiB}, 1);
   const SlotId id = map.Allocate(1).value();
