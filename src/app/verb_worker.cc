@@ -11,6 +11,7 @@
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/verbs.h"
+#include "app/version.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -184,6 +185,8 @@ int RunWorkerVerb(const Context& context) {
     Complain(context, "--http: " + http.error().message());
     return ExitCodeOf(http.error());
   }
+  Metrics().SetGauge("forebay_build_info", "The version of this process.",
+                     {{"version", std::string(kVersion)}}, [] { return 1.0; });
   Log(Level::kInfo, "serving", {{"name", name}, {"http", http_address.value().text}});
   // That nobody listens to it does not keep a worker from serving.
   static_cast<void>(

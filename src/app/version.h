@@ -5,6 +5,6 @@
 
 namespace forebay {
 
-inline constexpr std::string_view kVersion = FOREBAY_VERSION;
+extern const std::string_view kVersion;
 
 }  // namespace forebay

@@ -6,8 +6,9 @@ namespace forebay {
 
 int MillisecondsUntil(Deadline deadline) {
   constexpr std::chrono::hours kLongestWait{24};  // Keeps the answer inside an int.
-  const auto left =
-      std::clamp<Clock::duration>(deadline - Clock::now(), Clock::duration::zero(), kLongestWait);
+  const Deadline now = Clock::now();
+  if (deadline <= now) return 0;  // First: the difference to a far past overflows.
+  const auto left = std::min<Clock::duration>(deadline - now, kLongestWait);
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 

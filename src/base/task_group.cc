@@ -1,6 +1,7 @@
 #include "base/task_group.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <utility>
@@ -19,6 +20,11 @@ struct TaskGroup::Thread {
   static void* Main(void* self_pointer) {
     auto* self = static_cast<Thread*>(self_pointer);
     pthread_setname_np(pthread_self(), self->name.substr(0, 15).c_str());
+    // A peer that is gone is an error code of the write, also of sendfile(2), which has no flag for
+    // it.
+    sigset_t broken_pipe;
+    CHECK(sigemptyset(&broken_pipe) == 0 && sigaddset(&broken_pipe, SIGPIPE) == 0);
+    CHECK(pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr) == 0);
     self->task(self->stop);
     self->task = nullptr;  // What the task captured goes before the thread counts as done.
     self->done = true;

@@ -1,4 +1,5 @@
-// TaskGroup: the only way to start a thread. A scope joins what it started.
+// TaskGroup: the only way to start a thread. A scope joins what it started. SIGPIPE is blocked in
+// it.
 #pragma once
 
 #include <functional>

@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "client/backends.h"
+#include "core/ids.h"
 #include "core/recent_map.h"
 #include "core/staleness.h"
 
@@ -50,7 +51,7 @@ class Lookups {
   Backends& backends_;
   Mutex mutex_;
   ListingRule rule_ GUARDED_BY(mutex_);
-  RecentMap<std::uint64_t, std::shared_ptr<const Listing>> listings_ GUARDED_BY(mutex_);
+  RecentMap<std::uint64_t, std::shared_ptr<const Listing>, KeyHash> listings_ GUARDED_BY(mutex_);
 };
 
 }  // namespace forebay

@@ -54,6 +54,12 @@ struct BlockKey {
 
 // For unordered containers that never leave the process and are never iterated for a decision.
 struct KeyHash {
+  constexpr std::size_t operator()(std::uint64_t number) const { return Mix64(number); }
+  constexpr std::size_t operator()(std::string_view text) const {
+    std::uint64_t hash = text.size();
+    for (const char c : text) hash = Mix64(hash ^ static_cast<unsigned char>(c));
+    return hash;
+  }
   std::size_t operator()(const FileKey& key) const { return key.Hash64(); }
   std::size_t operator()(const BlockKey& key) const { return key.Hash64(); }
 };

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <list>
 #include <unordered_map>
 #include <utility>
@@ -11,7 +10,7 @@
 namespace forebay {
 
 // Thread safety: none.
-template <typename Key, typename Value, typename Hash = std::hash<Key>>
+template <typename Key, typename Value, typename Hash>
 class RecentMap {
  public:
   // At most `size_max` keys, > 0.

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -24,7 +23,7 @@ enum class Joined {
 // `Waiter` is what its owner needs to tell the one who waits; equality identifies it.
 //
 // Thread safety: none; its owner guards it.
-template <typename Key, typename Waiter, typename Hash = std::hash<Key>>
+template <typename Key, typename Waiter, typename Hash>
 class SingleFlight {
  public:
   SingleFlight(std::size_t flights_max, std::size_t waiters_max)

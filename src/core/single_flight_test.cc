@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "core/ids.h"
 
 namespace forebay {
 namespace {
 
-using Flights = SingleFlight<int, int>;
+using Flights = SingleFlight<std::uint64_t, int, KeyHash>;
 
 TEST(SingleFlight, OneLeadsAndTheOthersFollow) {
   Flights flights(10, 10);

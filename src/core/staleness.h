@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/deadline.h"
+#include "core/ids.h"
 #include "core/recent_map.h"
 
 namespace forebay {
@@ -68,7 +69,7 @@ class ListingRule {
     std::uint32_t lookups = 0;
     Clock::time_point since;
   };
-  RecentMap<std::uint64_t, Count> directories_;
+  RecentMap<std::uint64_t, Count, KeyHash> directories_;
 };
 
 }  // namespace forebay

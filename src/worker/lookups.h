@@ -14,6 +14,7 @@
 #include "base/bounded_queue.h"
 #include "base/mutex.h"
 #include "base/task_group.h"
+#include "core/ids.h"
 #include "core/recent_map.h"
 #include "core/single_flight.h"
 #include "core/staleness.h"
@@ -48,7 +49,7 @@ class Lookups {
   class Waiting;    // One who asks.
   class WaitingReply;
   using AnswerPointer = std::shared_ptr<const Answer>;
-  using Kept = RecentMap<std::string, AnswerPointer>;
+  using Kept = RecentMap<std::string, AnswerPointer, KeyHash>;
   // The newest flight of a question: the only one that can still be joined.
   struct Newest {
     std::uint64_t generation = 0;
@@ -68,7 +69,7 @@ class Lookups {
 
   const LookupOptions options_;
   Mutex mutex_;
-  SingleFlight<std::string, std::shared_ptr<Waiting>> flights_ GUARDED_BY(mutex_);
+  SingleFlight<std::string, std::shared_ptr<Waiting>, KeyHash> flights_ GUARDED_BY(mutex_);
   std::map<std::string, Newest> newest_ GUARDED_BY(mutex_);  // By question, while one flies.
   Kept names_ GUARDED_BY(mutex_);
   Kept pages_ GUARDED_BY(mutex_);

@@ -84,7 +84,7 @@ class SimWorker {
     std::map<SlotId, std::uint32_t> unacked;  // How many of a slot are not.
     std::set<SlotId> dirty;                   // Freed before they were.
     std::map<std::uint64_t, PeerCall> calls;  // To other workers, by request.
-    SingleFlight<std::uint64_t, StatWaiter> checks;
+    SingleFlight<std::uint64_t, StatWaiter, KeyHash> checks;
     std::map<std::uint32_t, Known> known;        // By path.
     std::deque<std::function<void()>> upstream;  // Wait for a connection to the store.
     std::uint32_t upstream_busy = 0;
