@@ -60,10 +60,11 @@ def run(setting, log):
         count = max(QUICK.values()) if setting.quick else FILES
         data = DataSet(lab, count, FILE_BYTES)
         pool = Pool(lab, setting, [host], host, log)
-        pool.start(1.1 * data.bytes, "4MiB", address="127.0.0.1")
+        pool.start(1.5 * data.bytes, "4MiB", address="127.0.0.1")
         raw = RawPairing(lab, setting, [host], host, log)
         raw.start(data.bytes, address="127.0.0.1")
         pool.fill(data.file_urls())
+        pool.read(data.file_urls(), 1)  # What was evicted while the tier grew.
         rows = []
         for streams, files in (QUICK if setting.quick else STREAMS).items():
             setting.say(f"{streams} streams")
