@@ -105,10 +105,14 @@ def run(setting, log):
     with Lab("bench-burst") as lab:
         burst = _Burst(lab, setting, log)
         rows = []
+
+        def add(more):
+            rows.extend(more)
+            for row in more:
+                setting.say(f"    {row}")
+
         for workers, clients in QUICK_SCALING if setting.quick else SCALING:
-            setting.say(f"{clients} clients, {workers} workers")
-            rows += burst.scaling(workers, clients)
+            add(burst.scaling(workers, clients))
         for clients in QUICK_CLIENTS if setting.quick else FIGURE_CLIENTS:
-            setting.say(f"{clients} clients: pool, store")
-            rows += burst.figure(clients)
+            add(burst.figure(clients))
         return rows

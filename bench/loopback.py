@@ -3,7 +3,8 @@
 import statistics
 
 from netlab import Lab
-from pool import Pool, RawPairing, cpu_seconds
+from pool import Pool, RawPairing
+from processes import cpu_seconds
 from report import Row
 from store import DataSet
 

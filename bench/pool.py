@@ -1,62 +1,21 @@
 """What the benches run on the hosts of a lab: workers, readers, and the raw yardstick."""
 
 import contextlib
-import dataclasses
 import http.client
 import json
 import os
 import re
-import select
 import socket
 import subprocess
 import time
 
 from netlab import LabError
+from processes import urgent, wait_ready
 from store import BUCKET
 
 PORT = 7400
 RAW_PORT = 7500
-START_SECONDS = 30.0
 RUN_SECONDS = 300.0
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What a bench is told."""
-
-    forebay: str    # Binary.
-    tools: str      # Folder of raw_pairing and idle_connections.
-    micro: str      # Folder below which the micro benchmarks lie.
-    versitygw: str  # Binary.
-    quick: bool     # A small dose, to see that everything works.
-    scale: float    # Of the bytes, where a bench says so.
-    rounds: int     # Interleaved; figures are their medians.
-    say: object     # say(text): progress.
-
-
-def wait_ready(process, word, log):
-    """Waits for a line that starts with `word` on the standard output of `process`."""
-    if select.select([process.stdout], [], [], START_SECONDS)[0]:
-        line = process.stdout.readline().decode("utf-8", "replace")
-        if line.startswith(word):
-            return
-        raise LabError(f"{' '.join(process.args)}: said {line!r} instead of {word!r}: see {log}")
-    raise LabError(f"{' '.join(process.args)}: not ready within {START_SECONDS:.0f} s: see {log}")
-
-
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
-def resident_bytes(pid):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-        fields = dict(re.findall(r"^(Rss\w+):\s+(\d+) kB$", file.read(), re.MULTILINE))
-    # Not RssShmem: mapped blocks of the tier are the quota's.
-    return (int(fields["RssAnon"]) + int(fields["RssFile"])) * 1024
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -91,23 +50,25 @@ class Pool:
         return [p.pid for p in self._processes]
 
     def start(self, memory, block, options=None, address=None):
-        """`address`: of the only worker, in place of its host's."""
+        """`address`: of all workers, in place of their hosts'."""
+        addresses = [f"{address}:{PORT + i}" if address else f"{h.address}:{PORT}"
+                     for i, h in enumerate(self._hosts)]
         with open(self.members, "w", encoding="ascii") as file:  # JSON is YAML, too.
-            json.dump({"members": [{"name": h.name, "address": f"{address or h.address}:{PORT}"}
-                                   for h in self._hosts],
+            json.dump({"members": [{"name": h.name, "address": a}
+                                   for h, a in zip(self._hosts, addresses)],
                        "blockSize": block, "staleness": "10m", "options": options or {},
                        "allow": [f"file://{self._lab.folder}/root/", f"s3://{BUCKET}/"]}, file)
-        for host in self._hosts:
+        for host, own_address in zip(self._hosts, addresses):
             state = os.path.join(self._lab.folder, host.name)
             os.makedirs(state, exist_ok=True)
             self._processes.append(self._lab.start(
-                host, [self._setting.forebay, "worker", "--name", host.name, "--insecure",
-                       "--quiet", "--address", f"{address or host.address}:{PORT}",
-                       "--memory", str(int(memory)), "--members", self.members],
+                host, urgent([self._setting.forebay, "worker", "--name", host.name, "--insecure",
+                              "--quiet", "--address", own_address,
+                              "--memory", str(int(memory)), "--members", self.members]),
                 env={**self._environment, "FOREBAY_STATE_DIR": state},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, bufsize=0))
         for process in self._processes:
-            wait_ready(process, "ready", self._log.name)
+            wait_ready(process, self._log)
 
     def stop(self):
         self._lab.stop(self._processes)
@@ -151,7 +112,7 @@ class Pool:
         return json.loads(self._run([*arguments, "-o", "json", "--quiet"], subprocess.PIPE))
 
     def _run(self, arguments, stdout):
-        process = self._lab.start(self._reader, [self._setting.forebay, *arguments],
+        process = self._lab.start(self._reader, urgent([self._setting.forebay, *arguments]),
                                   env=self._environment, stdin=subprocess.DEVNULL, stdout=stdout,
                                   stderr=self._log)
         try:
@@ -193,10 +154,11 @@ class RawPairing:
         for host in self._hosts:
             self._addresses.append(address or host.address)
             self._servers.append(self._lab.start(
-                host, [self._tool, "serve", self._addresses[-1], str(RAW_PORT), self._file],
+                host,
+                urgent([self._tool, "serve", self._addresses[-1], str(RAW_PORT), self._file]),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, bufsize=0))
         for server in self._servers:
-            wait_ready(server, "ready", self._log.name)
+            wait_ready(server, self._log)
 
     @property
     def pids(self):
@@ -207,10 +169,10 @@ class RawPairing:
         arguments = [str(connections), str(bytes_each)]
         for address in self._addresses[:servers]:
             arguments += [address, str(RAW_PORT)]
-        process = self._lab.start(self._reader, [self._tool, "read", *arguments],
+        process = self._lab.start(self._reader, urgent([self._tool, "read", *arguments]),
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
                                   bufsize=0)
-        wait_ready(process, "ready", self._log.name)
+        wait_ready(process, self._log)
         out, _ = process.communicate(b"\n", timeout=RUN_SECONDS)
         if process.returncode != 0:
             raise LabError(f"raw_pairing ended with {process.returncode}: see {self._log.name}")

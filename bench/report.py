@@ -29,6 +29,10 @@ class Row:
     def verdict(self):
         return {None: "", True: "ok", False: "MISSED"}[self.reached]
 
+    def __str__(self):
+        """For progress, before the table is there."""
+        return f"{self.name}: {number(self.value)} {self.unit} {self.verdict} {self.note}"
+
     def json(self):
         return {**dataclasses.asdict(self), "reached": self.reached}
 

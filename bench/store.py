@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from netlab import LabError
+from processes import urgent
 
 BUCKET = "bench"
 PORT = 9000
@@ -57,9 +58,11 @@ class S3Server:
         self.address = f"{address or host.address}:{PORT}"
         self.endpoint = f"http://{self.address}"
         access, secret = self._keys
+        self._requests = os.path.join(lab.folder, f"{host.name}-requests.log")
         server = lab.start(
-            host, [setting.versitygw, "--port", f":{PORT}", "--region", REGION, "--keep-alive",
-                   "--quiet", "posix", root],
+            host, urgent([setting.versitygw, "--port", f":{PORT}", "--region", REGION,
+                          "--keep-alive", "--quiet", "--access-log", self._requests,
+                          "posix", root]),
             env={**os.environ, "ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret},
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
@@ -76,3 +79,8 @@ class S3Server:
     def options(self, endpoint=None):
         """For a members file."""
         return {"endpoint": endpoint or self.endpoint, "region": REGION, "path-style": "true"}
+
+    def requests(self, operation):
+        """How many requests of a kind, like s3_GetObject, the server's access log holds."""
+        with open(self._requests, encoding="utf-8") as file:
+            return sum(f" {operation} " in line for line in file)
