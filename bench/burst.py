@@ -22,9 +22,9 @@ FILES_MAX = 100
 RAW_FILE_BYTES = 8 << 20
 
 SCALING = [(workers, clients) for clients in (20, 100) for workers in (1, 2, 5, 10, 20)]
-SCALING_SECONDS = 2.5  # That the links need for a burst.
+SCALING_SECONDS = 1.5  # That the links need for a burst.
 FIGURE_CLIENTS = (1, 10, 20, 50, 100)
-FIGURE_FILES = 30
+FIGURE_FILES = 16
 # The store's link, of the sum of the workers' links.
 STORES = {"half": 0.5, "once": 1.0}
 QUICK_SCALING = [(2, 20)]

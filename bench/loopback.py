@@ -64,8 +64,8 @@ def run(setting, log):
         pool.start(1.5 * data.bytes, "4MiB", address="127.0.0.1")
         raw = RawPairing(lab, setting, [host], host, log)
         raw.start(data.bytes, address="127.0.0.1")
+        data.settle()
         pool.fill(data.file_urls())
-        pool.read(data.file_urls(), 1)  # What was evicted while the tier grew.
         rows = []
         for streams, files in (QUICK if setting.quick else STREAMS).items():
             setting.say(f"{streams} streams")
