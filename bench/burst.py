@@ -8,6 +8,7 @@ import statistics
 
 from netlab import Lab
 from pool import Pool, RawPairing
+from processes import cpu_seconds
 from report import Row
 from store import DataSet, S3Server
 
@@ -67,19 +68,23 @@ class _Burst:
         pool = self._pool(workers, files)
         pool.fill(urls)
         pool.read(urls, clients)  # Copies of what is hot spread.
-        ratios, of_line, sent = [], [], []
+        ratios, of_line, sent, spent = [], [], [], []
         for _ in range(self._setting.rounds):
             raw = self._raw.read(clients, files * FILE_BYTES, workers)
             before = pool.metric("forebay_worker_sent_bytes_total")
+            cpu_before = sum(cpu_seconds(pid) for pid in pool.pids)
             ours = pool.read(urls, clients)
             moved = pool.metric("forebay_worker_sent_bytes_total") - before
             sent.append(moved / ours["bytes"])
+            workers_cpu = sum(cpu_seconds(pid) for pid in pool.pids) - cpu_before
+            spent.append(ours["cpuSecondsPerGB"] + workers_cpu / ours["bytes"] * 1e9)
             ratios.append(raw["seconds"] / ours["seconds"])
             of_line.append(ours["bytesPerSecond"] / (workers * LINK_BYTES))
         pool.stop()
         name = f"{clients} clients, {workers} workers"
         return [Row(f"{name}: rate, of raw", statistics.median(ratios), "", ">= 0.90",
-                    f"{statistics.median(of_line):.2f} of line rate"),
+                    f"{statistics.median(of_line):.2f} of line rate, "
+                    f"{statistics.median(spent):.1f} core-s/GB"),
                 Row(f"{name}: sent by workers", min(sent), "of read", ">= 0.95")]
 
     def figure(self, clients):
