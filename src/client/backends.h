@@ -28,6 +28,7 @@ struct Backends {
   UpstreamReads upstream_reads;
   std::atomic<std::uint64_t> peer_bytes = 0;
   std::atomic<std::uint64_t> upstream_bytes = 0;
+  std::atomic<std::uint64_t> checksum_failures = 0;
 };
 
 }  // namespace forebay

@@ -197,6 +197,7 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
       }
       return AskNext(id, read);
     case Code::kCorrupt:
+      ++backends_.checksum_failures;
       workers.Answered(member, read.key.file, outcome.load);
       if (!Contains(read.rechecked, member)) {
         read.rechecked.push_back(member);

@@ -54,6 +54,8 @@ class File {
  public:
   ~File();
 
+  // Of the version that is read. That is a newer one than was opened if the file was replaced
+  // before the first byte was returned. The reference is valid as long as this file.
   const Attributes& attributes() const;
 
   // Reads bytes [offset, offset + buffer.size()) as far as the file goes; returns how many. Blocks
@@ -83,16 +85,16 @@ class FileSink {
  public:
   virtual ~FileSink() = default;
   // Files come in the order of the request; of each first Begin, then its bytes in order, then End.
-  // On an error of one file End has it (after 0 or more bytes) and reading goes on with the next
-  // one. A kChanged before the first byte is retried with the new version instead. An error
-  // returned from here ends ReadFiles with it.
+  // On an error of one file End has it (after 0 or more bytes, and without a Begin if there are
+  // none) and reading goes on with the next one. A file that was replaced before its Begin is read
+  // as its new version. An error returned from here ends ReadFiles with it.
   virtual Status Begin(const FileToRead& file, const Attributes& attributes) = 0;
   virtual Status Write(std::span<const std::byte> bytes) = 0;
   virtual Status End(const FileToRead& file, Status outcome) = 0;
 };
 
-// Thread safety: safe. Threads: one a connected worker, and up to upstream_concurrency_max while it
-// reads from the upstream itself.
+// Thread safety: safe. Threads: one a connected worker, up to upstream_concurrency_max while it
+// reads from the upstream itself, and up to 8 for a ReadFiles that must ask for attributes.
 class Client {
  public:
   // Errors: kInvalidArgument (options, naming the field). Touches no network.
@@ -121,6 +123,8 @@ class Client {
                              std::chrono::milliseconds block_timeout, std::stop_token stop);
 
   SourceBytes source_bytes() const;
+  // Replies of workers that did not match their checksums, and so were asked for again.
+  std::uint64_t checksum_failures() const;
 
  private:
   friend class File;
