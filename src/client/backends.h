@@ -1,4 +1,5 @@
-// Backends: everything that the readers of one client share: workers, stores, and what came from where.
+// Backends: everything that the readers of one client share: workers, stores, and what came from
+// where.
 #pragma once
 
 #include <atomic>

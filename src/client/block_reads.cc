@@ -50,8 +50,8 @@ BlockReads::Id BlockReads::Start(BlockWant want) {
   return id;
 }
 
-// The next to ask: a holder that was not asked yet, else one that refused for want of room, else the
-// upstream.
+// The next to ask: a holder that was not asked yet, else one that refused for want of room, else
+// the upstream.
 void BlockReads::AskNext(Id id, Read& read) {
   if (!backends_.workers.empty()) {
     std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
@@ -186,7 +186,7 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
   }
   switch (outcome.status.error().code()) {
     case Code::kOverloaded:  // Healthy and full; its reply says who else holds the block.
-        workers.Answered(member, read.key.file, outcome.load);
+      workers.Answered(member, read.key.file, outcome.load);
       window_.Replied(outcome.load.queue_depth);
       if (Contains(read.refused, member)) {
         // Refused although insisted upon: it takes no more from anybody.
@@ -225,29 +225,6 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
   }
 }
 
-// Leaves the upstream half of a short deadline.
-Clock::duration BlockReads::Patience(const Read& read) const {
-  return std::min<Clock::duration>(backends_.limits.stall_patience,
-                                   (read.want.deadline - read.asked_at) / 2);
-}
-
-Clock::time_point BlockReads::LastHeard(const Read& read) const {
-  return std::max({read.asked_at, read.arrival->last_progress(),
-                   backends_.workers.link(read.member).last_heard()});
-}
-
-// A worker that shows no sign of life has stopped. One that does may have a long queue or a slow
-// store; it gets half of the time there is.
-Clock::time_point BlockReads::StallsAt(const Read& read) const {
-  const Clock::time_point progress = std::max(read.asked_at, read.arrival->last_progress());
-  return std::min(LastHeard(read) + Patience(read),
-                  progress + (read.want.deadline - read.asked_at) / 2);
-}
-
-bool BlockReads::PingDue(const Read& read) const {
-  return read.pinged_at <= LastHeard(read);
-}
-
 void BlockReads::CheckTime(Clock::time_point now) {
   std::vector<Id> ids;
   for (const auto& [id, read] : reads_) ids.push_back(id);
@@ -264,16 +241,44 @@ void BlockReads::CheckTime(Clock::time_point now) {
 
 void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
   WorkerLink& link = backends_.workers.link(read.member);
-  if (now >= StallsAt(read)) {
+  if (now >= GiveUpAt(read)) {
     ++read.attempt;
     link.Cancel(read.call);
     backends_.workers.Failed(read.member);
     read.failed.push_back(read.member);
     AskNext(id, read);
-  } else if (PingDue(read) && now >= LastHeard(read) + Patience(read) / 2) {
+  } else if (!Pinged(read) && now >= PingAt(read)) {
     read.pinged_at = now;
     link.Ping();
   }
+}
+
+// Leaves the upstream half of a short deadline.
+Clock::duration BlockReads::Patience(const Read& read) const {
+  return std::min<Clock::duration>(backends_.limits.stall_patience,
+                                   (read.want.deadline - read.asked_at) / 2);
+}
+
+Clock::time_point BlockReads::LastHeard(const Read& read) const {
+  return std::max({read.asked_at, read.arrival->last_progress(),
+                   backends_.workers.link(read.member).last_heard()});
+}
+
+bool BlockReads::Pinged(const Read& read) const {
+  return read.pinged_at > LastHeard(read);
+}
+
+Clock::time_point BlockReads::PingAt(const Read& read) const {
+  return LastHeard(read) + Patience(read) / 2;
+}
+
+// A worker that does not answer a ping has stopped; that takes a ping, because silence may also
+// mean that this thread was elsewhere. One that answers may have a long queue or a slow store: it
+// gets half of the time there is.
+Clock::time_point BlockReads::GiveUpAt(const Read& read) const {
+  const Clock::time_point progress = std::max(read.asked_at, read.arrival->last_progress());
+  const Clock::time_point slow = progress + (read.want.deadline - read.asked_at) / 2;
+  return Pinged(read) ? std::min(slow, read.pinged_at + Patience(read) / 2) : slow;
 }
 
 Clock::time_point BlockReads::NextCheck() const {
@@ -281,8 +286,8 @@ Clock::time_point BlockReads::NextCheck() const {
   for (const auto& [id, read] : reads_) {
     next = std::min(next, read.want.deadline);
     if (read.at_upstream) continue;
-    next = std::min(next, StallsAt(read));
-    if (PingDue(read)) next = std::min(next, LastHeard(read) + Patience(read) / 2);
+    next = std::min(next, GiveUpAt(read));
+    if (!Pinged(read)) next = std::min(next, PingAt(read));
   }
   return next;
 }

@@ -1,8 +1,9 @@
 // BlockReads: reads of parts of blocks that are under way, each followed until it has succeeded or
 // nobody can help: next holder, next holder insisted upon, then the upstream.
 //
-// "A cache may make a read faster; it may never make a read fail": trouble with workers is reported to
-// Workers and stepped over. Only answers about the file itself and the caller's own limits end a read.
+// "A cache may make a read faster; it may never make a read fail": trouble with workers is reported
+// to Workers and stepped over. Only answers about the file itself and the caller's own limits end a
+// read.
 #pragma once
 
 #include <cstdint>
@@ -81,9 +82,9 @@ class BlockReads {
     std::vector<MemberIndex> rechecked;
     std::uint32_t attempt = 0;  // Outcomes of earlier ones are ignored.
     bool at_upstream = false;
-    MemberIndex member = 0;          // If not at_upstream.
-    Channel::CallId call = 0;        // If not at_upstream.
-    UpstreamReads::JobId job = 0;    // If at_upstream.
+    MemberIndex member = 0;        // If not at_upstream.
+    Channel::CallId call = 0;      // If not at_upstream.
+    UpstreamReads::JobId job = 0;  // If at_upstream.
     std::shared_ptr<BlockArrival> arrival;
     Clock::time_point asked_at;
     Clock::time_point pinged_at;
@@ -98,11 +99,12 @@ class BlockReads {
   void End(Id id, Status status);
   void CheckTime(Clock::time_point now);
   void CheckWorker(Id id, Read& read, Clock::time_point now);
+  // When something is to be done about a silent worker: first to ping it, then to give it up.
+  Clock::time_point PingAt(const Read& read) const;
+  Clock::time_point GiveUpAt(const Read& read) const;
+  bool Pinged(const Read& read) const;
   Clock::duration Patience(const Read& read) const;
   Clock::time_point LastHeard(const Read& read) const;
-  // When `read` will have stalled, unless its worker shows a sign of life.
-  Clock::time_point StallsAt(const Read& read) const;
-  bool PingDue(const Read& read) const;
   Clock::time_point NextCheck() const;
 
   Backends& backends_;

@@ -1,4 +1,5 @@
-// BufferPool: memory for blocks on their way, used again and again: fresh pages cost more than a copy.
+// BufferPool: memory for blocks on their way, used again and again: fresh pages cost more than a
+// copy.
 #pragma once
 
 #include <bit>

@@ -50,10 +50,10 @@ Result<std::vector<std::unique_ptr<WorkerLink>>> MakeLinks(const MembersFile& fi
     if (!address.ok()) return std::move(address).error().Within("member " + member.name);
     const std::optional<std::uint32_t> place = ring.Find(member.name);
     CHECK(place.has_value());
-    links[*place] = MakeChannelLink(
-        std::move(address).value(),
-        ChannelOptions{
-            .reader_id = reader_id, .block_bytes = file.block_bytes, .endpoint = endpoint});
+    links[*place] =
+        MakeChannelLink(std::move(address).value(), ChannelOptions{.reader_id = reader_id,
+                                                                   .block_bytes = file.block_bytes,
+                                                                   .endpoint = endpoint});
   }
   return links;
 }
@@ -131,8 +131,8 @@ Result<std::unique_ptr<File>> Client::Open(const std::string& url, Deadline dead
     return Error(Code::kInvalidArgument, "\"" + url + "\": is a directory; name a file in it");
   }
   return std::unique_ptr<File>(new File(std::unique_ptr<File::State>(
-      new File::State{.file = OpenFile(state_->backends, state_->lookups,
-                                       std::move(place).value(), std::move(attributes).value())})));
+      new File::State{.file = OpenFile(state_->backends, state_->lookups, std::move(place).value(),
+                                       std::move(attributes).value())})));
 }
 
 Status Client::ReadFiles(std::span<const FileToRead> files, FileSink& sink,

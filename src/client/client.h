@@ -2,7 +2,8 @@
 //
 // Invariants: bytes are handed out only after their checksum was verified in this process (or came
 // straight from the upstream); all bytes of one File are of one version; trouble with workers is
-// reported and stepped over, so a read fails only if the upstream cannot answer within the deadline.
+// reported and stepped over, so a read fails only if the upstream cannot answer within the
+// deadline.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ struct ClientOptions {
   MembersFile members;  // No members: straight from the store.
   // The process's environment, for credentials and what `members.options` leaves open.
   std::map<std::string, std::string> environment;
-  // Requests that this client may have at the upstream at a time when workers fail; it starts at 4 and
-  // adapts (AIMD). Without members all of it is used at once. 1 to 256.
+  // Requests that this client may have at the upstream at a time when workers fail; it starts at 4
+  // and adapts (AIMD). Without members all of it is used at once. 1 to 256.
   std::uint32_t upstream_concurrency_max = 16;
   // Outstanding bytes of one reader, at most. At least two blocks are always allowed.
   std::uint64_t window_bytes_max = std::uint64_t{32} << 20;
@@ -36,8 +37,8 @@ struct ClientOptions {
 };
 
 // Where the bytes that readers got came from, since the client was made. `peer`: a worker's memory;
-// `upstream`: read from the store by this client, or by a worker because of this read; `local` stays 0
-// until near workers exist.
+// `upstream`: read from the store by this client, or by a worker because of this read; `local`
+// stays 0 until near workers exist.
 struct SourceBytes {
   std::uint64_t local = 0;
   std::uint64_t peer = 0;
@@ -55,12 +56,12 @@ class File {
 
   const Attributes& attributes() const;
 
-  // Reads bytes [offset, offset + buffer.size()) as far as the file goes; returns how many. Blocks of
-  // the range are read in parallel, straight into `buffer`. Sequential callers get read-ahead.
+  // Reads bytes [offset, offset + buffer.size()) as far as the file goes; returns how many. Blocks
+  // of the range are read in parallel, straight into `buffer`. Sequential callers get read-ahead.
   //
-  // Errors: kChanged (the file was replaced, and this version is nowhere any more), kDeadlineExceeded,
-  // kCancelled (within 100 ms), kUnavailable, kDenied, kNotFound. On an error the buffer's content is
-  // undefined.
+  // Errors: kChanged (the file was replaced, and this version is nowhere any more),
+  // kDeadlineExceeded, kCancelled (within 100 ms), kUnavailable, kDenied, kNotFound. On an error
+  // the buffer's content is undefined.
   Result<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
                            std::stop_token stop);
 
@@ -81,10 +82,10 @@ struct FileToRead {
 class FileSink {
  public:
   virtual ~FileSink() = default;
-  // Files come in the order of the request; of each first Begin, then its bytes in order, then End. On
-  // an error of one file End has it (after 0 or more bytes) and reading goes on with the next one.
-  // A kChanged before the first byte is retried with the new version instead.
-  // An error returned from here ends ReadFiles with it.
+  // Files come in the order of the request; of each first Begin, then its bytes in order, then End.
+  // On an error of one file End has it (after 0 or more bytes) and reading goes on with the next
+  // one. A kChanged before the first byte is retried with the new version instead. An error
+  // returned from here ends ReadFiles with it.
   virtual Status Begin(const FileToRead& file, const Attributes& attributes) = 0;
   virtual Status Write(std::span<const std::byte> bytes) = 0;
   virtual Status End(const FileToRead& file, Status outcome) = 0;
@@ -98,8 +99,8 @@ class Client {
   static Result<std::unique_ptr<Client>> Create(ClientOptions options);
   ~Client();
 
-  // Through the pool: HEADs and listings are asked once within the staleness bound; straight from the
-  // store if no worker answers. Errors: those of Upstream.
+  // Through the pool: HEADs and listings are asked once within the staleness bound; straight from
+  // the store if no worker answers. Errors: those of Upstream.
   Result<Attributes> Stat(const std::string& url, Deadline deadline, std::stop_token stop);
   Result<ListPage> List(const std::string& url, const std::string& after, Deadline deadline,
                         std::stop_token stop);
@@ -107,13 +108,14 @@ class Client {
   Result<std::unique_ptr<File>> Open(const std::string& url, Deadline deadline,
                                      std::stop_token stop);
 
-  // Reads whole files in order, overlapping them: attributes and blocks of the next files are on their
-  // way while one is handed out. `read_timeout` is the deadline of each block, from its request.
+  // Reads whole files in order, overlapping them: attributes and blocks of the next files are on
+  // their way while one is handed out. `read_timeout` is the deadline of each block, from its
+  // request.
   Status ReadFiles(std::span<const FileToRead> files, FileSink& sink,
                    std::chrono::milliseconds read_timeout, std::stop_token stop);
 
-  // Has the homes of all blocks of `files` hold them; no bytes come back. Returns the bytes asked for.
-  // `progress` is called with the bytes done so far, from this thread.
+  // Has the homes of all blocks of `files` hold them; no bytes come back. Returns the bytes asked
+  // for. `progress` is called with the bytes done so far, from this thread.
   Result<std::uint64_t> Fill(std::span<const FileToRead> files,
                              const std::function<void(std::uint64_t)>& progress,
                              std::chrono::milliseconds block_timeout, std::stop_token stop);

@@ -9,7 +9,7 @@ namespace forebay {
 namespace {
 
 // A home that fails a block this often in a row is not going to hold it.
-constexpr int kFailuresMax = 5;
+constexpr int kFailuresMax = 6;
 constexpr std::chrono::milliseconds kPauseMin{20};
 constexpr std::chrono::milliseconds kPauseMax{1000};
 
@@ -37,15 +37,13 @@ bool MayHelp(Code code) {
     case Code::kOverloaded:
     case Code::kCorrupt:
     case Code::kStale:
-    case Code::kInternal:
-      return true;
+    case Code::kInternal: return true;
     case Code::kNotFound:
     case Code::kInvalidArgument:
     case Code::kDeadlineExceeded:
     case Code::kChanged:
     case Code::kDenied:
-    case Code::kCancelled:
-      return false;
+    case Code::kCancelled: return false;
   }
   return false;
 }
@@ -62,7 +60,6 @@ FillRun::FillRun(Backends& backends, Lookups& lookups, std::chrono::milliseconds
 FillRun::~FillRun() {
   for (const auto& [id, asked] : asked_) {
     backends_.workers.link(asked.member).Cancel(asked.call);
-    backends_.workers.Abandoned(asked.member);
   }
 }
 
@@ -127,34 +124,28 @@ Status FillRun::Open(const FileToRead& request, std::stop_token stop) {
 void FillRun::StartAsking(MemberIndex member) {
   Home& home = homes_[member];
   while (!home.waiting.empty() && home.asked < kPerWorkerMax && Clock::now() >= home.pause_until) {
-    // Not well means here: it has failed us a moment ago, and its probe is not due yet.
-    if (!backends_.workers.Ask(std::span(&member, 1))) {
-      home.pause_until = Clock::now() + kPauseMax;
-      return;
-    }
     Block block = std::move(home.waiting.front());
     home.waiting.pop_front();
     --waiting_;
     ++home.asked;
     if (block.deadline == Deadline{}) block.deadline = Clock::now() + block_timeout_;
-    const BlockCall call{
-        .block = ReadBlock{.store = block.file->store->url,
-                           .path = block.file->path,
-                           .version = block.file->attributes.version,
-                           .file_size = block.file->attributes.size,
-                           .index = block.index,
-                           .offset = 0,
-                           .length = block.length},
-        .fill_only = true,
-        .domain = block.file->key.domain,
-        .deadline = block.deadline};
+    const BlockCall call{.block = ReadBlock{.store = block.file->store->url,
+                                            .path = block.file->path,
+                                            .version = block.file->attributes.version,
+                                            .file_size = block.file->attributes.size,
+                                            .index = block.index,
+                                            .offset = 0,
+                                            .length = block.length},
+                         .fill_only = true,
+                         .domain = block.file->key.domain,
+                         .deadline = block.deadline};
     const std::uint64_t id = next_id_++;
     Asked& asked = asked_.emplace(id, Asked{std::move(block), member, 0}).first->second;
     asked.call = backends_.workers.link(member).StartRead(
-        call, std::make_shared<FillReceiver>(
-                  [mailbox = mailbox_, id](BlockReceiver::Outcome outcome) {
-                    mailbox->Post(Letter{id, std::move(outcome)});
-                  }));
+        call,
+        std::make_shared<FillReceiver>([mailbox = mailbox_, id](BlockReceiver::Outcome outcome) {
+          mailbox->Post(Letter{id, std::move(outcome)});
+        }));
   }
 }
 
@@ -166,15 +157,8 @@ Status FillRun::Handle(Letter letter) {
   Home& home = homes_[asked.member];
   --home.asked;
   if (!letter.outcome.status.ok()) {
-    const Error& error = letter.outcome.status.error();
-    if (error.code() == Code::kUnavailable || error.code() == Code::kInternal) {
-      backends_.workers.Failed(asked.member);
-    } else {
-      backends_.workers.Answered(asked.member, asked.block.file->key, letter.outcome.load);
-    }
-    return HandleFailure(std::move(asked), error);
+    return HandleFailure(std::move(asked), letter.outcome.status.error());
   }
-  backends_.workers.Answered(asked.member, asked.block.file->key, letter.outcome.load);
   home.pause = std::chrono::milliseconds(0);
   done_bytes_ += asked.block.length;
   return {};
@@ -188,8 +172,11 @@ Status FillRun::HandleFailure(Asked asked, const Error& error) {
                                backends_.workers.name(asked.member));
   }
   Home& home = homes_[asked.member];
-  home.pause = std::clamp(2 * home.pause, kPauseMin, kPauseMax);
-  home.pause_until = Clock::now() + home.pause;
+  const Clock::time_point now = Clock::now();
+  if (now >= home.pause_until) {  // Else it is one of several that failed together.
+    home.pause = std::clamp(2 * home.pause, kPauseMin, kPauseMax);
+    home.pause_until = now + home.pause;
+  }
   home.waiting.push_front(std::move(asked.block));
   ++waiting_;
   return {};
@@ -199,7 +186,8 @@ Clock::time_point FillRun::NextCheck() const {
   Clock::time_point next = Clock::time_point::max();
   for (const auto& [id, asked] : asked_) next = std::min(next, asked.block.deadline);
   for (const Home& home : homes_) {
-    if (!home.waiting.empty() && home.asked < kPerWorkerMax) next = std::min(next, home.pause_until);
+    if (!home.waiting.empty() && home.asked < kPerWorkerMax)
+      next = std::min(next, home.pause_until);
   }
   return next;
 }

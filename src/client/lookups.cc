@@ -34,13 +34,13 @@ WireAttributes ToWire(const Attributes& attributes) {
                         .version = attributes.version};
 }
 
-// Whether the answer is about the file, or the caller's limits: asking elsewhere would not change it.
+// Whether the answer is about the file, or the caller's limits: asking elsewhere would not change
+// it.
 bool IsFinal(Code code) {
   switch (code) {
     case Code::kNotFound:
     case Code::kInvalidArgument:
-    case Code::kDenied:
-      return true;
+    case Code::kDenied: return true;
     case Code::kNotHere:
     case Code::kUnavailable:
     case Code::kDeadlineExceeded:  // Ours is checked by the caller: this is one worker's share.
@@ -49,8 +49,7 @@ bool IsFinal(Code code) {
     case Code::kCorrupt:
     case Code::kStale:
     case Code::kCancelled:  // Ours likewise.
-    case Code::kInternal:
-      return false;
+    case Code::kInternal: return false;
   }
   return false;
 }
@@ -127,18 +126,17 @@ Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lo
 Result<Attributes> Lookups::Stat(const Place& place, std::chrono::milliseconds max_age,
                                  Deadline deadline, std::stop_token stop) {
   const Place directory{place.store, DirectoryOf(place.path)};
-  const std::uint64_t hash =
-      DirectoryHash64(DomainId{}, directory.store->dataset, directory.path);
+  const std::uint64_t hash = DirectoryHash64(DomainId{}, directory.store->dataset, directory.path);
   if (max_age.count() > 0) {
-    if (const auto known = FindListed(hash, place.path.substr(directory.path.size()))) return *known;
+    if (const auto known = FindListed(hash, place.path.substr(directory.path.size())))
+      return *known;
   }
   const Lookup lookup{
       .store = place.store->url, .path = place.path, .after = "", .max_age = max_age};
   Result<LookupReply> reply = Ask(false, place, lookup, deadline, stop);
   if (!reply.ok()) return std::move(reply).error();
   if (reply.value().entries.size() != 1) {
-    return Error(Code::kInternal, "an answer with " +
-                                      std::to_string(reply.value().entries.size()) +
+    return Error(Code::kInternal, "an answer with " + std::to_string(reply.value().entries.size()) +
                                       " entries, to a question about one name");
   }
   bool fetch = false;

@@ -1,8 +1,9 @@
-// Lookups: attributes and listings, through the pool while it answers, else straight from the store.
+// Lookups: attributes and listings, through the pool while it answers, else straight from the
+// store.
 //
-// Invariant: what is handed out was true at the store no longer ago than the staleness bound. All the
-// caching is the workers'; the one thing kept here is a listing of a directory in which many names are
-// looked up, for what is left of its bound.
+// Invariant: what is handed out was true at the store no longer ago than the staleness bound. All
+// the caching is the workers'; the one thing kept here is a listing of a directory in which many
+// names are looked up, for what is left of its bound.
 #pragma once
 
 #include <map>

@@ -44,8 +44,8 @@ std::unique_ptr<RangeReader> OpenFile::TakeReader() {
   if (reading_ahead_) return std::make_unique<RangeReader>(backends_, versions_.back(), 0);
   reading_ahead_ = true;
   if (reader_ && reader_->version() == versions_.back()) return std::move(reader_);
-  const std::uint64_t ahead_bytes_max = std::max<std::uint64_t>(
-      backends_.limits.window_bytes_max / 2, backends_.limits.block_bytes);
+  const std::uint64_t ahead_bytes_max =
+      std::max<std::uint64_t>(backends_.limits.window_bytes_max / 2, backends_.limits.block_bytes);
   return std::make_unique<RangeReader>(backends_, versions_.back(), ahead_bytes_max);
 }
 
@@ -74,8 +74,7 @@ Result<bool> OpenFile::Rebind(const std::shared_ptr<const FileVersion>& version,
       lookups_.Stat(place_, std::chrono::milliseconds(0), deadline, stop);
   if (!attributes.ok()) return std::move(attributes).error();
   if (attributes.value().type != FileType::kFile) return false;
-  std::shared_ptr<const FileVersion> newer =
-      MakeFileVersion(place_, std::move(attributes).value());
+  std::shared_ptr<const FileVersion> newer = MakeFileVersion(place_, std::move(attributes).value());
   MutexLock lock(mutex_);
   if (version != versions_.back()) return true;
   if (returned_) return false;

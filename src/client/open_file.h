@@ -1,7 +1,8 @@
-// OpenFile: a file as Client::Open hands it out: one version, for as long as any byte of it was read.
+// OpenFile: a file as Client::Open hands it out: one version, for as long as any byte of it was
+// read.
 //
-// Invariant: all bytes ever returned are of one version. It may be a newer one than was opened only if
-// nothing had been returned before.
+// Invariant: all bytes ever returned are of one version. It may be a newer one than was opened only
+// if nothing had been returned before.
 #pragma once
 
 #include <memory>

@@ -56,8 +56,8 @@ Status RangeReader::ReadAll(std::uint64_t offset, std::span<std::byte> buffer, b
       at = part_end;
       continue;
     }
-    const std::uint64_t granule_end = std::min(
-        (part_end + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes, GapEnd(at));
+    const std::uint64_t granule_end =
+        std::min((part_end + kGranuleBytes - 1) / kGranuleBytes * kGranuleBytes, GapEnd(at));
     if (in_order && part_end == end && granule_end > end) {
       // The granule comes whole anyway; the next read will want its rest.
       StartRun(at, granule_end, deadline);
@@ -108,7 +108,8 @@ void RangeReader::StartDirect(std::uint64_t offset, std::span<std::byte> destina
       .file = version_, .offset = offset, .destination = destination, .deadline = deadline}));
 }
 
-// Starts what the policy wants and there is room for: first the rest of the block that is being read.
+// Starts what the policy wants and there is room for: first the rest of the block that is being
+// read.
 void RangeReader::StartAhead(Deadline deadline) {
   const auto start = [&](std::uint64_t begin) {
     const std::uint64_t end = GapEnd(begin);
@@ -158,8 +159,7 @@ Status RangeReader::CopyFromRuns(Copy copy, Deadline deadline, const std::stop_t
     StartDirect(copy.offset, copy.destination, deadline);
     return {};
   }
-  std::memcpy(copy.destination.data(),
-              run->second.buffer.memory.get() + (copy.offset - run->first),
+  std::memcpy(copy.destination.data(), run->second.buffer.memory.get() + (copy.offset - run->first),
               copy.destination.size());
   return {};
 }

@@ -1,4 +1,5 @@
-// RangeReader: reads ranges of one version of a file, and reads ahead for callers that go on in order.
+// RangeReader: reads ranges of one version of a file, and reads ahead for callers that go on in
+// order.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ class RangeReader {
   const std::shared_ptr<const FileVersion>& version() const { return version_; }
   bool reads_ahead() const { return ahead_bytes_max_ > 0; }
 
-  // Bytes [offset, offset + buffer.size()) as far as the file goes. After it returned nothing writes to
-  // `buffer`. Errors: those of BlockReads; kCancelled (within 100 ms).
+  // Bytes [offset, offset + buffer.size()) as far as the file goes. After it returned nothing
+  // writes to `buffer`. Errors: those of BlockReads; kCancelled (within 100 ms).
   Result<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
                            std::stop_token stop);
 
@@ -69,12 +70,12 @@ class RangeReader {
   const std::uint64_t ahead_bytes_max_;
   ReadAhead policy_;
   std::uint64_t last_end_ = 0;
-  ByteRange to_fetch_;            // What the policy asked for and the window had no room for.
+  ByteRange to_fetch_;  // What the policy asked for and the window had no room for.
   BufferPool pool_;
-  Runs runs_;                     // Disjoint.
-  std::uint64_t run_bytes_ = 0;   // Capacity of the buffers of all runs.
+  Runs runs_;                        // Disjoint.
+  std::uint64_t run_bytes_ = 0;      // Capacity of the buffers of all runs.
   std::set<BlockReads::Id> direct_;  // Under way into the caller's buffer.
-  BlockReads reads_;              // Last: lets go of the runs' buffers first.
+  BlockReads reads_;                 // Last: lets go of the runs' buffers first.
 };
 
 }  // namespace forebay

@@ -1,5 +1,5 @@
-// ReadFilesRun: one call of Client::ReadFiles: whole files in order, with attributes and blocks of the
-// next ones on their way while one is handed out.
+// ReadFilesRun: one call of Client::ReadFiles: whole files in order, with attributes and blocks of
+// the next ones on their way while one is handed out.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,8 @@
 
 namespace forebay {
 
-// Thread safety: none; Run is called once. Threads: up to kAskersMax while attributes are asked for.
+// Thread safety: none; Run is called once. Threads: up to kAskersMax while attributes are asked
+// for.
 class ReadFilesRun {
  public:
   // Files that are under way at a time, and threads that ask for attributes.
@@ -84,7 +85,7 @@ class ReadFilesRun {
   FileSink& sink_;
   const std::chrono::milliseconds read_timeout_;
   std::span<const FileToRead> files_;
-  std::size_t next_place_ = 0;    // The first file that has no entry yet.
+  std::size_t next_place_ = 0;  // The first file that has no entry yet.
   std::deque<Entry> entries_;
   std::uint64_t held_bytes_ = 0;  // Capacity of the buffers of all pieces.
   BufferPool pool_;

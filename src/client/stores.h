@@ -39,8 +39,8 @@ std::shared_ptr<const FileVersion> MakeFileVersion(const Place& place, Attribute
 // Thread safety: safe.
 class Stores {
  public:
-  using Factory = std::function<Result<std::unique_ptr<Upstream>>(const Location&,
-                                                                  const UpstreamOptions&)>;
+  using Factory =
+      std::function<Result<std::unique_ptr<Upstream>>(const Location&, const UpstreamOptions&)>;
   // One client talks to few stores; each has its own connections.
   static constexpr std::size_t kStoresMax = 256;
 

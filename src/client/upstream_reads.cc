@@ -51,8 +51,7 @@ bool SpeaksOfLoad(Code code) {
   switch (code) {
     case Code::kUnavailable:
     case Code::kOverloaded:
-    case Code::kDeadlineExceeded:
-      return true;
+    case Code::kDeadlineExceeded: return true;
     case Code::kNotHere:
     case Code::kNotFound:
     case Code::kInvalidArgument:
@@ -61,8 +60,7 @@ bool SpeaksOfLoad(Code code) {
     case Code::kDenied:
     case Code::kStale:
     case Code::kCancelled:
-    case Code::kInternal:
-      return false;
+    case Code::kInternal: return false;
   }
   return false;
 }

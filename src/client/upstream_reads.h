@@ -22,8 +22,8 @@ namespace forebay {
 
 struct UpstreamRead {
   std::shared_ptr<const FileVersion> file;
-  std::uint64_t offset = 0;           // In the file.
-  std::span<std::byte> destination;   // As many bytes as are read.
+  std::uint64_t offset = 0;          // In the file.
+  std::span<std::byte> destination;  // As many bytes as are read.
   Deadline deadline;
   // Called once, from a thread of UpstreamReads, unless Cancel comes first. Must not block.
   std::function<void(Status)> done;

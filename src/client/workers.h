@@ -1,4 +1,5 @@
-// Workers: who may be asked for a block, who is best asked now, and what they said about themselves.
+// Workers: who may be asked for a block, who is best asked now, and what they said about
+// themselves.
 //
 // The decisions are core's (Ring, Chooser); this holds their state for all readers of a process.
 #pragma once

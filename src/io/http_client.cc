@@ -41,9 +41,10 @@ std::string LowerCase(std::string_view text) {
 bool IsLoopback(std::string_view url) {
   const std::size_t begin = url.find("://");
   if (begin == std::string_view::npos) return false;
-  const std::string_view host = url.substr(begin + 3, url.find('/', begin + 3) - (begin + 3));
-  return host.starts_with("127.") || host.starts_with("localhost:") || host == "localhost" ||
-         host.starts_with("[::1]");
+  std::string_view host = url.substr(begin + 3, url.find('/', begin + 3) - (begin + 3));
+  if (host.starts_with("[::1]")) return true;
+  host = host.substr(0, host.find(':'));
+  return host.starts_with("127.") || host == "localhost" || host.ends_with(".localhost");
 }
 
 // The host's default may be a rate-based one that starves beside the store's other clients. Without

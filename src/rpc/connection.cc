@@ -248,7 +248,7 @@ bool Connection::NextFrame() {
   if (std::exchange(pong_due_, false)) {
     FrameHeader header;
     header.type = FrameType::kPong;
-    outgoing_.emplace();
+    outgoing_ = Outgoing{};
     outgoing_->head = Head(header, {});
     outgoing_->active = active_.end();
     return true;

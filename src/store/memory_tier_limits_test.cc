@@ -42,7 +42,7 @@ void MountTmpfs(const std::string& path, std::uint64_t bytes, const char* source
 // Waits, without a sleep, for what the background does on its own.
 template <typename Condition>
 bool Eventually(const Condition& holds) {
-  const Deadline deadline = Clock::now() + std::chrono::seconds(20);
+  const Deadline deadline = Clock::now() + std::chrono::seconds(60);
   while (!Passed(deadline)) {
     if (holds()) return true;
     std::this_thread::yield();
@@ -116,10 +116,10 @@ TEST(MemoryTierLimits, ATmpfsWithoutRoomForABlockIsRefused) {
   EXPECT_TRUE(std::filesystem::is_empty(place.path()));
 }
 
-// Fills `path` until there is no room. Returns its bytes.
+// Fills `path` until there is no room.
 void Hog(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  const std::vector<std::byte> page(4096);
+  const Bytes page(4096);
   while (write(fd.get(), page.data(), page.size()) > 0) continue;
 }
 
@@ -168,6 +168,29 @@ TEST(MemoryTierLimits, AChunkThatGetsNoNewPagesIsRetired) {
   EXPECT_EQ(tier->usage().capacity_bytes, 8 * kMiB);
   EXPECT_EQ(tier->FindOrBegin(KeyOf(100), kBlock).error().code(), Code::kOverloaded);
   EXPECT_EQ(tier->usage().capacity_bytes, 0u);
+}
+
+// The mountinfo(5) line of what is mounted on `path`.
+std::string MountLine(const std::string& path) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    if (line.find(' ' + path + ' ') != std::string::npos) return line;
+  }
+  return "";
+}
+
+TEST(MemoryTierLimits, TheOwnMountIsPrivateBoundedAndHugeWhereBlocksAre) {
+  for (const std::uint32_t block_bytes : {kBlock, 4u << 20}) {
+    TestDirectory directory;
+    TierOptions options = SmallTier(directory, true);
+    options.block_bytes = block_bytes;
+    const auto tier = MemoryTier::Create(options).value();
+    const std::string line = MountLine(directory.path());
+    for (const char* part : {"nosuid", "nodev", "noexec", "size=10240k", "mode=700"}) {
+      EXPECT_NE(line.find(part), std::string::npos) << part << " in " << line;
+    }
+    EXPECT_EQ(line.find("huge=within_size") != std::string::npos, block_bytes > kBlock) << line;
+  }
 }
 
 TEST(MemoryTierLimits, WithoutPermissionToMountTheDirectoryIsUsed) {
@@ -260,7 +283,7 @@ TEST(MemoryTierLimits, EvictionStartsAboveTheHighMarkAndEndsAtTheLow) {
 // Fills, sends without acknowledgement (so that chunks are punched) and destroys.
 void Exercise(MemoryTier& tier) {
   std::vector<SendLease> unread;
-  for (std::uint64_t i = 0; i < 12; ++i) {
+  for (std::uint64_t i = 0; i < 6; ++i) {
     const Result<BlockHandle> handle = Fill(tier, KeyOf(i), kBlock, i);
     if (!handle.ok()) {
       EXPECT_EQ(handle.error().code(), Code::kOverloaded);
@@ -283,7 +306,9 @@ TEST(MemoryTierLimits, AnyOneFailureIsSurvivedAndLeavesNothing) {
       const std::size_t fds = OpenFds();
       const auto files = std::make_shared<FaultyTierFiles>(
           Code::kUnavailable, [nth](std::string_view, int call) { return call == nth; });
-      if (auto tier = MemoryTier::Create(SmallTier(directory, own_mount), files); tier.ok()) {
+      TierOptions options = SmallTier(directory, own_mount);
+      options.quota_bytes = 5 * kMiB;  // Four blocks.
+      if (auto tier = MemoryTier::Create(options, files); tier.ok()) {
         Exercise(*tier.value());
       } else {
         EXPECT_EQ(tier.error().code(), Code::kUnavailable);

@@ -58,8 +58,8 @@ std::size_t SendUnread(int socket, const SendLease& lease) {
   return sent;
 }
 
-std::vector<std::byte> Receive(int socket, std::size_t length) {
-  std::vector<std::byte> bytes(length);
+Bytes Receive(int socket, std::size_t length) {
+  Bytes bytes(length);
   CHECK(recv(socket, bytes.data(), length, MSG_WAITALL) == static_cast<ssize_t>(length));
   return bytes;
 }
@@ -93,8 +93,8 @@ class RecyclingTest : public testing::TestWithParam<std::tuple<std::uint32_t, Li
         .value();
   }
 
-  std::vector<std::byte> Expected(std::size_t length) {
-    std::vector<std::byte> bytes = BytesOf(kSeed, options_.block_bytes);
+  Bytes Expected(std::size_t length) {
+    Bytes bytes = BytesOf(kSeed, options_.block_bytes);
     bytes.resize(length);
     return bytes;
   }

@@ -56,7 +56,7 @@ class Actor {
  private:
   struct Unread {
     SendLease lease;
-    std::vector<std::byte> expected;
+    Bytes expected;
   };
 
   void Recheck(std::uint64_t key) {
@@ -90,9 +90,9 @@ class Actor {
     Result<SendLease> lease = handle.Lease(0, handle.length());
     if (!lease.ok()) return;
     ++reads_;
-    const std::vector<std::byte> expected = BytesOf(key, handle.length());
+    const Bytes expected = BytesOf(key, handle.length());
     ASSERT_EQ(ReadLease(lease.value()), expected);
-    ASSERT_EQ(lease.value().checksums(), GranuleChecksums(expected));
+    ASSERT_EQ(lease.value().checksums(), ChecksumsOf(expected));
     auto offset = static_cast<off_t>(lease.value().file_offset());
     ASSERT_EQ(sendfile(sender_.get(), lease.value().fd(), &offset, kPart), kPart);
     if (rng_.Chance(15, 16)) lease.value().Sent();
@@ -100,7 +100,7 @@ class Actor {
   }
 
   void ReceiveOne() {
-    std::vector<std::byte> bytes(kPart);
+    Bytes bytes(kPart);
     ASSERT_EQ(recv(receiver_.get(), bytes.data(), kPart, MSG_WAITALL), kPart);
     EXPECT_EQ(bytes, unread_.front().expected);
     if (rng_.Chance(15, 16)) unread_.front().lease.Acknowledge();

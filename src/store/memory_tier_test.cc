@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/crc32c.h"
+#include "store/slot_header.h"
 #include "store/tier_fixture.h"
 
 namespace forebay {
@@ -40,14 +41,13 @@ TEST_P(MemoryTierTest, WhatWasFilledIsLeasedWithItsChecksums) {
   EXPECT_EQ(found->state(), BlockHandle::State::kComplete);
   EXPECT_EQ(found->ready_bytes(), kBlock - 1000);
 
-  const std::vector<std::byte> expected = BytesOf(1, kBlock - 1000);
+  const Bytes expected = BytesOf(1, kBlock - 1000);
   EXPECT_EQ(ReadBlock(*found), expected);
   const std::uint32_t offset = 3 * kGranuleBytes;
   Result<SendLease> lease = found->Lease(offset, kBlock - 1000 - offset);
   ASSERT_TRUE(lease.ok());
-  EXPECT_EQ(ReadLease(lease.value()),
-            std::vector<std::byte>(expected.begin() + offset, expected.end()));
-  EXPECT_EQ(lease.value().checksums(), GranuleChecksums(std::span(expected).subspan(offset)));
+  EXPECT_EQ(ReadLease(lease.value()), Bytes(expected.begin() + offset, expected.end()));
+  EXPECT_EQ(lease.value().checksums(), ChecksumsOf(std::span(expected).subspan(offset)));
   EXPECT_EQ(tier_->usage().used_bytes, kBlock - 1000);
   EXPECT_EQ(tier_->usage().blocks, 1u);
   EXPECT_FALSE(tier_->Find(KeyOf(2)).has_value());
@@ -70,9 +70,9 @@ TEST_P(MemoryTierTest, GranulesAreShownWhenPublishedAndNoSooner) {
 
   Result<SendLease> lease = handle.Lease(kGranuleBytes, kGranuleBytes);
   ASSERT_TRUE(lease.ok());
-  const std::vector<std::byte> all = BytesOf(1, kBlock);
+  const Bytes all = BytesOf(1, kBlock);
   EXPECT_EQ(lease.value().checksums(),
-            GranuleChecksums(std::span(all).subspan(kGranuleBytes, kGranuleBytes)));
+            ChecksumsOf(std::span(all).subspan(kGranuleBytes, kGranuleBytes)));
   lease.value().Acknowledge();
 
   waker->Clear();
@@ -230,6 +230,45 @@ TEST_P(MemoryTierTest, NothingIsLeftAndHandlesSurvive) {
   tier_.reset();
   EXPECT_FALSE(directory_.exists());
   EXPECT_EQ(handle.Lease(0, kBlock).error().code(), Code::kNotHere);
+}
+
+// What docs/formats/tier.md tells a reader of the index to do.
+std::vector<SlotHeader> HeadersIn(const std::string& path, std::uint64_t index_bytes) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const auto bytes = std::as_bytes(std::span(text));
+  std::vector<SlotHeader> headers;
+  for (std::size_t chunk = 0; (chunk + 1) * index_bytes <= bytes.size(); ++chunk) {
+    const auto index = bytes.subspan(chunk * index_bytes, index_bytes);
+    for (std::size_t granule = 0; granule * 132 + 132 <= index_bytes; ++granule) {
+      Result<SlotHeader> header = DecodeSlotHeader(index.subspan(granule * 132));
+      if (header.ok()) headers.push_back(std::move(header).value());
+    }
+  }
+  return headers;
+}
+
+TEST_P(MemoryTierTest, TheIndexNamesWhatIsHeldAndNothingElse) {
+  constexpr std::uint64_t kIndexBytes = 8192;  // Of a chunk of 2 MiB.
+  const std::string path = directory_.path() + "/seg-0000.index";
+  ASSERT_TRUE(Fill(*tier_, KeyOf(1), kBlock, 1).ok());
+  ASSERT_TRUE(Fill(*tier_, KeyOf(2), 70'000, 2).ok());
+  MemoryTier::Admission filling = tier_->FindOrBegin(KeyOf(3), kBlock).value();
+  MemoryTier::Admission uncacheable = tier_->FindOrBegin(KeyOf(4), 100).value();
+  uncacheable.writer->Advance(100, true);
+  uncacheable.writer->Complete(false);
+
+  const std::vector<SlotHeader> headers = HeadersIn(path, kIndexBytes);
+  ASSERT_EQ(headers.size(), 2u);
+  EXPECT_EQ(headers[0].key, KeyOf(1));
+  EXPECT_EQ(headers[0].length, kBlock);
+  EXPECT_EQ(headers[0].checksums, ChecksumsOf(BytesOf(1, kBlock)));
+  EXPECT_EQ(headers[1].key, KeyOf(2));
+  EXPECT_EQ(headers[1].checksums, ChecksumsOf(BytesOf(2, 70'000)));
+
+  tier_->Drop(KeyOf(1));
+  ASSERT_EQ(HeadersIn(path, kIndexBytes).size(), 1u);
+  EXPECT_EQ(HeadersIn(path, kIndexBytes)[0].key, KeyOf(2));
 }
 
 TEST_P(MemoryTierTest, TwoWorkersNeverShareADirectory) {

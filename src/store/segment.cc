@@ -57,7 +57,9 @@ Status Segment::Provide(std::uint64_t chunk) {
   const FileRange index = {.offset = chunk * layout_.index_bytes, .length = layout_.index_bytes};
   if (Status allocated = files_.Allocate(index_.fd.get(), index); !allocated.ok()) return allocated;
   if (Status punched = files_.Punch(data_.fd.get(), data); !punched.ok()) return punched;
-  return files_.Allocate(data_.fd.get(), data);
+  if (Status allocated = files_.Allocate(data_.fd.get(), data); !allocated.ok()) return allocated;
+  TierFiles::Populate(bytes(data.offset, data.length));
+  return {};
 }
 
 std::span<std::byte> Segment::entry(std::uint64_t offset, std::uint64_t slot_bytes) const {

@@ -40,8 +40,9 @@ class Segment {
   // part of a huge page that it cannot split (a socket's reference is enough for that) it zeroes
   // the part in place, and the slow reader receives zeroes.
   //
-  // Cost: zeroing the chunk, 1-2 ms for 4 MiB; several times that for memory that must be
-  // reclaimed.
+  // Cost: the pages are zeroed and mapped here, so that a fill does not wait for that.
+  // 4 MiB take 0.15-0.5 ms as huge pages and 2.5 ms as small ones (Linux 6.18, best and mean,
+  // memory at hand), several times that where memory must be reclaimed first.
   Status Provide(std::uint64_t chunk);
 
   int fd() const { return data_.fd.get(); }

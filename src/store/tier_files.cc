@@ -115,6 +115,9 @@ class SystemFiles final : public TierFiles {
 
 }  // namespace
 
+void TierFiles::Populate(std::span<std::byte> allocated) {
+  madvise(allocated.data(), allocated.size(), MADV_POPULATE_WRITE);
+}
 void TierFiles::Unmap(std::span<std::byte> mapping) {
   munmap(mapping.data(), mapping.size());
 }

@@ -48,7 +48,8 @@ class TierFiles {
   // A new empty file, mode 0600. An existing one is an error.
   virtual Result<UniqueFd> CreateFile(const std::string& path) = 0;
   virtual Status Resize(int fd, std::uint64_t bytes) = 0;
-  // Gives the range pages, or fails having changed nothing that counts. Zeroed where new.
+  // Gives the range pages, or fails having changed nothing that counts. New ones read as zeroes,
+  // but are zeroed only when first touched.
   virtual Status Allocate(int fd, FileRange range) = 0;
   // Takes the range's pages out of the file. Whoever refers to them (a socket) keeps them.
   virtual Status Punch(int fd, FileRange range) = 0;
@@ -56,6 +57,9 @@ class TierFiles {
   virtual Result<std::span<std::byte>> Map(int fd, std::uint64_t bytes) = 0;
 
   // Cannot fail in a way that anybody could react to.
+  // Populate: touches allocated pages for writing now. A kernel that cannot (before 5.14) does it
+  // at the first write.
+  static void Populate(std::span<std::byte> allocated);
   static void Unmap(std::span<std::byte> mapping);
   static void RemoveFile(const std::string& path);
   static void RemoveDirectory(const std::string& path);  // Stays if it is not empty.

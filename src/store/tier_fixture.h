@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "base/rng.h"
 #include "store/memory_tier.h"
 #include "store/tier_files.h"
@@ -49,21 +51,31 @@ inline BlockKey KeyOf(std::uint64_t number) {
   return key;
 }
 
-// Bytes that differ between any two seeds in nearly every place.
+// Integers, so that comparing and copying them is one call also under a sanitizer.
+using Bytes = std::vector<unsigned char>;
+
+// A random page that differs between any two seeds, over and over, each with its number at its
+// start.
 inline void FillBytes(std::span<std::byte> bytes, std::uint64_t seed) {
+  std::array<std::uint64_t, 512> page;
   Rng rng(seed);
-  while (!bytes.empty()) {
-    const std::uint64_t word = rng.Next();
-    const std::size_t length = std::min(bytes.size(), sizeof word);
-    std::memcpy(bytes.data(), &word, length);
+  for (std::uint64_t& word : page) word = rng.Next();
+  for (std::uint64_t number = 0; !bytes.empty(); ++number) {
+    page[0] = Mix64(seed + number);
+    const std::size_t length = std::min(bytes.size(), sizeof page);
+    std::memcpy(bytes.data(), page.data(), length);
     bytes = bytes.subspan(length);
   }
 }
 
-inline std::vector<std::byte> BytesOf(std::uint64_t seed, std::size_t length) {
-  std::vector<std::byte> bytes(length);
-  FillBytes(bytes, seed);
+inline Bytes BytesOf(std::uint64_t seed, std::size_t length) {
+  Bytes bytes(length);
+  FillBytes(std::as_writable_bytes(std::span(bytes)), seed);
   return bytes;
+}
+
+inline std::vector<std::uint32_t> ChecksumsOf(std::span<const unsigned char> bytes) {
+  return GranuleChecksums(std::as_bytes(bytes));
 }
 
 // Fills the block of `key` with BytesOf(seed) unless it is there. The error of FindOrBegin.
@@ -79,18 +91,18 @@ inline Result<BlockHandle> Fill(MemoryTier& tier, const BlockKey& key, std::uint
   return admission.value().handle;
 }
 
-inline std::vector<std::byte> ReadLease(const SendLease& lease) {
-  std::vector<std::byte> bytes(lease.length());
+inline Bytes ReadLease(const SendLease& lease) {
+  Bytes bytes(lease.length());
   CHECK(pread(lease.fd(), bytes.data(), bytes.size(), static_cast<off_t>(lease.file_offset())) ==
         static_cast<ssize_t>(bytes.size()));
   return bytes;
 }
 
 // Of a whole complete block; nothing is taken as sent.
-inline std::vector<std::byte> ReadBlock(const BlockHandle& handle) {
+inline Bytes ReadBlock(const BlockHandle& handle) {
   Result<SendLease> lease = handle.Lease(0, handle.length());
   CHECK(lease.ok());
-  std::vector<std::byte> bytes = ReadLease(lease.value());
+  Bytes bytes = ReadLease(lease.value());
   lease.value().Acknowledge();
   return bytes;
 }

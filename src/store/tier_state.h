@@ -93,10 +93,10 @@ class TierState : public std::enable_shared_from_this<TierState> {
   void NoteRefusal(const Error& error) REQUIRES(mutex_);
   std::uint64_t CapacityBytes() const REQUIRES(mutex_);
   bool GrowthIsDue() const REQUIRES(mutex_);
-  std::uint64_t BytesOverLow() const REQUIRES(mutex_);
+  bool IsAbove(double watermark) const REQUIRES(mutex_);
   void WakeBackground() REQUIRES(mutex_);
   void RunBackground(const std::stop_token& stop) EXCLUDES(mutex_);
-  void EvictToLow() REQUIRES(mutex_);
+  void EvictTowardsLow() REQUIRES(mutex_);
 
   const TierOptions options_;
   const TierLayout layout_;
@@ -117,6 +117,7 @@ class TierState : public std::enable_shared_from_this<TierState> {
   std::uint64_t bytes_since_refusal_ GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> logged_usable_bytes_ GUARDED_BY(mutex_);
   bool background_wanted_ GUARDED_BY(mutex_) = true;
+  bool lowering_ GUARDED_BY(mutex_) = false;  // Was above `high`, is not yet down to `low`.
   std::uint64_t complete_bytes_ GUARDED_BY(mutex_) = 0;  // Payload.
   TaskGroup tasks_;                                      // Last: joined before what it uses goes.
 };

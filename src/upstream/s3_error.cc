@@ -26,14 +26,18 @@ struct Known {
   bool retryable;
   std::string_view words;
 };
-constexpr std::array<Known, 27> kKnown = {{
+constexpr std::array<Known, 30> kKnown = {{
     {"NoSuchKey", Code::kNotFound, false, "no such object in bucket \"{0}\""},
     {"NoSuchBucket", Code::kNotFound, false,
      "there is no bucket \"{0}\" at {1}; check its name, the endpoint and the region"},
+    {"NoSuchVersion", Code::kNotFound, false, "no such object in bucket \"{0}\""},
+    {"NotFound", Code::kNotFound, false, "no such object in bucket \"{0}\""},
     {"AccessDenied", Code::kDenied, false,
      "access to bucket \"{0}\" is denied to {3}; it needs s3:GetObject and s3:ListBucket"},
     {"AllAccessDisabled", Code::kDenied, false, "the store has closed bucket \"{0}\""},
     {"InvalidAccessKeyId", Code::kDenied, false,
+     "the store at {1} does not know {3}; check AWS_ACCESS_KEY_ID or the profile"},
+    {"XAdminUserNotFound", Code::kDenied, false,  // versitygw, with status 404.
      "the store at {1} does not know {3}; check AWS_ACCESS_KEY_ID or the profile"},
     {"SignatureDoesNotMatch", Code::kDenied, false,
      "the secret access key does not belong to {3}; check AWS_SECRET_ACCESS_KEY or the profile"},
@@ -156,6 +160,8 @@ S3Failure FailureOf(const HttpHead& head, const std::string& body, const S3Conte
     if (known != kKnown.end()) {
       failure.retryable = known->retryable;
       failure.error = Error(known->reaction, Words(known->words, context));
+    } else if (head.status == kNotFoundStatus) {  // Something is missing; who knows what.
+      failure.error = Error(Code::kUnavailable, "the store does not find what it needs");
     }
     std::string detail = fmt::format(" [{}: {}]", Quoted(said->code), Quoted(said->message));
     const std::string* header = head.Find("x-amz-bucket-region");

@@ -48,9 +48,9 @@ bool WasPending(std::string_view name, std::string_view last) {
 
 std::vector<std::string> PendingDirectories(std::string_view last, std::string_view previous) {
   std::vector<std::string> pending;
-  if (last.ends_with('/')) return pending;  // A prefix of a directory's name has come before it.
   for (std::size_t length = 1; length <= last.size(); ++length) {
     const std::string_view name = last.substr(0, length);
+    if (name.ends_with('/')) break;  // The directory at the border itself.
     if (WasPending(name, last) && !WasPending(name, previous) && FitsATree(name)) {
       pending.emplace_back(name);
     }

@@ -79,8 +79,8 @@ class Upstream {
  public:
   virtual ~Upstream() = default;
 
-  // Whether bytes that Read has written are known to be of the version asked for as soon as they are
-  // written (S3: the response's ETag precedes them), or only once Read has succeeded (posix).
+  // Whether bytes that Read has written are known to be of the version asked for as soon as they
+  // are written (S3: the response's ETag precedes them), or only once Read has succeeded (posix).
   virtual bool ProvenWhileStreaming() const = 0;
 
   // The file at exactly `path`, else the directory of that name, else kNotFound. "" is a directory
@@ -147,8 +147,8 @@ Result<UpstreamOptions> ResolveOptions(const OptionMap& options,
 // dataset uid of a bare URL; also the `dataset` label in metrics.
 std::string StoreName(const Location& location, const UpstreamOptions& options);
 
-// The implementation for `location`'s store. For "file", its path is the root: paths are relative to
-// it, and nothing leads out of it. Does not touch the network.
+// The implementation for `location`'s store. For "file", its path is the root: paths are relative
+// to it, and nothing leads out of it. Does not touch the network.
 Result<std::unique_ptr<Upstream>> MakeUpstream(const Location& location,
                                                const UpstreamOptions& options);
 

@@ -26,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // A hostile sender computes checksums too.
   std::vector<std::byte> body(bytes.begin(), bytes.end());
   const std::uint32_t checksum = forebay::Crc32c(bytes);
-  for (int shift = 0; shift < 32; shift += 8) body.push_back(static_cast<std::byte>(checksum >> shift));
+  for (int shift = 0; shift < 32; shift += 8)
+    body.push_back(static_cast<std::byte>(checksum >> shift));
   RoundTrip(forebay::DecodeHello(body));
   RoundTrip(forebay::DecodeWelcome(body));
   RoundTrip(forebay::DecodeReadBlock(body));

@@ -52,6 +52,7 @@ struct ReadRequest {
 struct ReadReply {
   std::uint64_t id = 0;
   std::optional<Code> error;
+  BlockName name;
   std::shared_ptr<Payload> payload;  // Unless error.
   std::uint64_t send = 0;            // What the receiver acknowledges.
   std::uint32_t depth = 0;

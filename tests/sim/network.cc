@@ -12,7 +12,8 @@ void Network::Send(const Message& message) {
 void Network::DeliverLater(const Message& message) {
   std::chrono::microseconds delay(50 + rng_.Below(500));
   if (faulty_ && rng_.Chance(config_.late, 1000)) {
-    delay += std::chrono::microseconds(rng_.Below(1'000'000));
+    // Most are still waited for.
+    delay += std::chrono::microseconds(rng_.Below(rng_.Chance(3, 4) ? 40'000 : 1'000'000));
   }
   scheduler_.After(delay, message.to, [this, message] { deliver_(message); });
 }

@@ -157,7 +157,10 @@ void SimReader::EndCall(std::uint64_t id, std::optional<std::uint32_t> depth, bo
 }
 
 void SimReader::OnRead(const Message& message, const ReadReply& reply) {
-  if (!reply.error) Send(message.from, Acknowledgement{reply.send});
+  if (!reply.error) {
+    world_.Arrived(id_, reply.name, reply.payload->Take());
+    Send(message.from, Acknowledgement{reply.send});
+  }
   const auto call = calls_.find(reply.id);
   if (call == calls_.end()) return;  // Late: its buffer has another owner now.
   const std::uint32_t block = call->second.block;
@@ -210,7 +213,7 @@ void SimReader::StartDirect() {
 void SimReader::Got(std::uint32_t block, const Words& words) {
   reading_.erase(block);
   ++returned_;
-  world_.Got(id_, {path_, version_, block}, words);
+  world_.Returned(id_, {path_, version_, block}, words);
   Continue();
 }
 

@@ -56,6 +56,8 @@ class Scheduler {
   void Restart(NodeId node) { nodes_[node].up = true; }
   void Pause(NodeId node, Clock::time_point until) { nodes_[node].paused_until = until; }
   bool up(NodeId node) const { return nodes_[node].up; }
+  // Differs before and after a crash: who waited before is not there to get an answer after.
+  std::uint32_t incarnation(NodeId node) const { return nodes_[node].incarnation; }
   bool paused(NodeId node) const { return nodes_[node].paused_until > now_; }
 
   // Of every event that ran: (time, serial, node). Equal for two runs of a seed.

@@ -3,6 +3,7 @@
 //   sim_test [--seeds COUNT] [--first SEED] [--verbose]
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -37,7 +38,18 @@ Arguments Parse(int count, char** values) {
   return arguments;
 }
 
+// For the handler below, which can be told nothing.
+std::uint64_t running_seed = 0;
+
+// A broken invariant of src/core aborts: say where.
+void OnAbort(int /*signal*/) {
+  fmt::print("FAILED: aborted\n  reproduce: sim_test --seeds 1 --first {}\n", running_seed);
+  std::fflush(stdout);
+  std::_Exit(1);
+}
+
 Outcome RunSeed(std::uint64_t seed) {
+  running_seed = seed;
   return World(DrawConfig(seed)).Run();
 }
 
@@ -51,6 +63,7 @@ std::string TrySeed(std::uint64_t seed, Outcome& outcome) {
 }
 
 int Run(const Arguments& arguments) {
+  std::signal(SIGABRT, OnAbort);
   Outcome sum;
   std::uint64_t failed = 0;
   for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {

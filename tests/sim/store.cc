@@ -31,7 +31,9 @@ bool SimStore::CurrentSince(std::uint32_t path, std::uint32_t version,
 void SimStore::Stat(NodeId node, std::uint32_t path,
                     std::function<void(Result<std::uint32_t>)> done) {
   // The store looks at some moment between request and answer.
-  scheduler_.After(Latency(), kWorld, [this, node, path, done = std::move(done)] {
+  const std::uint32_t asker = scheduler_.incarnation(node);
+  scheduler_.After(Latency(), kWorld, [this, node, asker, path, done = std::move(done)] {
+    if (scheduler_.incarnation(node) != asker) return;
     Result<std::uint32_t> result = Current(path);
     if (Fails()) result = Error(Code::kUnavailable, "503");
     scheduler_.After(Latency(), node, [done, result] { done(result); });
@@ -39,7 +41,9 @@ void SimStore::Stat(NodeId node, std::uint32_t path,
 }
 
 void SimStore::Read(NodeId node, const BlockName& name, std::function<void(Result<Words>)> done) {
-  scheduler_.After(Latency(), kWorld, [this, node, name, done = std::move(done)] {
+  const std::uint32_t asker = scheduler_.incarnation(node);
+  scheduler_.After(Latency(), kWorld, [this, node, asker, name, done = std::move(done)] {
+    if (scheduler_.incarnation(node) != asker) return;
     Result<Words> result = ContentOf(name, BlockWordsAt(name));
     if (Current(name.path) != name.version) result = Error(Code::kChanged, "If-Match failed");
     if (Fails()) result = Error(Code::kUnavailable, "503");

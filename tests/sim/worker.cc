@@ -69,6 +69,7 @@ bool SimWorker::Refuses(const ReadRequest& request, bool older_map) const {
 }
 
 void SimWorker::OnRead(const Message& message, const ReadRequest& request) {
+  ++state_->unanswered[request.id];
   const BlockKey key = KeyOf(request.name);
   std::uint32_t holders = 1;
   if (request.asker == Asker::kReader) {
@@ -134,7 +135,10 @@ void SimWorker::AskPeer(const Block& block, NodeId peer, Asker asker) {
 }
 
 void SimWorker::OnReply(const Message& message, const ReadReply& reply) {
-  if (!reply.error) Send(message.from, Acknowledgement{reply.send});
+  if (!reply.error) {
+    world_.Arrived(id_, reply.name, reply.payload->Take());
+    Send(message.from, Acknowledgement{reply.send});
+  }
   const auto call = state_->calls.find(reply.id);
   if (call == state_->calls.end()) return;  // Late: nobody waits for it.
   const PeerCall ended = call->second;
@@ -199,12 +203,23 @@ void SimWorker::FillFailed(const BlockKey& key, Code code) {
 }
 
 void SimWorker::Refuse(const Waiter& waiter, Code code, std::uint32_t holders) {
+  Answered(waiter.request);
   ReadReply reply;
   reply.id = waiter.request;
   reply.error = code;
   reply.depth = static_cast<std::uint32_t>(state_->order.waiting());
   reply.holders = holders;
   Send(waiter.node, reply);
+}
+
+// Every request is answered or cancelled once; twice if the network doubled it.
+void SimWorker::Answered(std::uint64_t request) {
+  const auto found = state_->unanswered.find(request);
+  if (found == state_->unanswered.end()) {
+    world_.Violate("a request was answered that nobody made");
+  } else if (--found->second == 0) {
+    state_->unanswered.erase(found);
+  }
 }
 
 void SimWorker::Serve(const BlockKey& key, const Waiter& waiter) {
@@ -236,11 +251,13 @@ void SimWorker::Sent(SendOrder::Ticket ticket) {
   }
   const Sending sending = found->second;
   state_->sending.erase(found);
+  Answered(sending.to.request);
   state_->order.Leave(ticket);
   Block& block = state_->blocks.at(sending.key);
   --block.pins;
   ReadReply reply;
   reply.id = sending.to.request;
+  reply.name = block.name;
   reply.send = world_.NewId();
   reply.payload =
       std::make_shared<Payload>(state_->pages[block.slot.chunk],
@@ -273,6 +290,7 @@ void SimWorker::OnCancel(NodeId from, std::uint64_t request) {
     --state_->blocks.at(it->second.key).pins;
     state_->order.Cancel(it->first);
     state_->sending.erase(it);
+    Answered(request);
     Pump();
     return;
   }
@@ -280,7 +298,9 @@ void SimWorker::OnCancel(NodeId from, std::uint64_t request) {
     if (block.filled) continue;
     for (const SendClass send_class : {SendClass::kClient, SendClass::kPeer}) {
       for (std::uint32_t tenant = 0; tenant < world_.config().tenants; ++tenant) {
-        if (state_->flights.Leave(key, {from, request, send_class, tenant})) return;
+        if (!state_->flights.Leave(key, {from, request, send_class, tenant})) continue;
+        Answered(request);
+        return;
       }
     }
   }
@@ -413,6 +433,7 @@ std::string SimWorker::CheckAtRest() {
   if (state_->checks.flights() != 0) return "checks are under way";
   if (state_->order.waiting() + state_->order.granted() != 0) return "sends are under way";
   if (!state_->sending.empty() || !state_->calls.empty()) return "calls are under way";
+  if (!state_->unanswered.empty()) return "a request was never answered";
   if (state_->upstream_busy != 0 || !state_->upstream.empty()) return "upstream calls are left";
   if (state_->eviction.size() != state_->blocks.size()) return "eviction lost count";
   state_->slots.CheckInvariants();

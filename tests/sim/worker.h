@@ -78,6 +78,7 @@ class SimWorker {
     SendOrder order;
     HotFiles hot;
     std::map<BlockKey, Block> blocks;
+    std::map<std::uint64_t, std::uint32_t> unanswered;  // How often, by request.
     std::map<SendOrder::Ticket, Sending> sending;
     std::map<std::uint64_t, SlotId> sends;    // Not acknowledged, by send.
     std::map<SlotId, std::uint32_t> unacked;  // How many of a slot are not.
@@ -110,6 +111,7 @@ class SimWorker {
   void Filled(const BlockKey& key, const Words& words);
   void FillFailed(const BlockKey& key, Code code);
   void Refuse(const Waiter& waiter, Code code, std::uint32_t holders = 1);
+  void Answered(std::uint64_t request);
   void Serve(const BlockKey& key, const Waiter& waiter);
   void Pump();
   void Sent(SendOrder::Ticket ticket);

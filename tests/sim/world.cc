@@ -196,11 +196,10 @@ void World::Fetched(NodeId worker, const BlockName& name, std::size_t map_number
   }
 }
 
-void World::Got(NodeId reader, const BlockName& name, const Words& words) {
-  ++outcome_.blocks_read;
+void World::Arrived(NodeId at, const BlockName& name, const Words& words) {
   if (words == ContentOf(name, store_.BlockWordsAt(name))) return;
-  Violate(fmt::format("reader {} got wrong bytes for block {}.{}.{}", reader, name.path,
-                      name.version, name.index));
+  Violate(fmt::format("node {} got wrong bytes for block {}.{}.{}", at, name.path, name.version,
+                      name.index));
 }
 
 void World::Opened(NodeId reader, std::uint32_t path, std::uint32_t version,

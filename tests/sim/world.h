@@ -61,8 +61,13 @@ class World {
   void FetchFailed(const BlockName& name) { ++allowed_[name]; }
   void Evicted(const BlockName& name) { ++allowed_[name]; }
   void ReadDirect() { ++outcome_.direct; }
-  // A reader got a block.
-  void Got(NodeId reader, const BlockName& name, const Words& words);
+  // Bytes of a block arrived at a reader or a worker, be it late.
+  void Arrived(NodeId at, const BlockName& name, const Words& words);
+  // A reader returned a block to its program.
+  void Returned(NodeId reader, const BlockName& name, const Words& words) {
+    ++outcome_.blocks_read;
+    Arrived(reader, name, words);
+  }
   // A reader that opened `path` at `opened` is given `version`.
   void Opened(NodeId reader, std::uint32_t path, std::uint32_t version, Clock::time_point opened);
   // A reader gives up a file of which it returned bytes already, since its version is gone.

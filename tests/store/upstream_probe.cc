@@ -193,7 +193,9 @@ Json Main(const std::string& url, const std::string& command, const Flags& flags
   }
   const Result<UpstreamOptions> resolved = ResolveOptions(options, environment);
   if (!resolved.ok()) return Failed(resolved.error());
-  Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(location.value(), resolved.value());
+  Location store = location.value();
+  store.path.clear();  // Of a tree: the whole machine's.
+  Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(store, resolved.value());
   if (!upstream.ok()) return Failed(upstream.error());
   return RunAll(*upstream.value(), location.value().path, command, flags);
 }

@@ -1,0 +1,99 @@
+#include "client/lookups.h"
+
+#include <gtest/gtest.h>
+
+#include "client/fake_pool.h"
+
+namespace forebay {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+struct LookupsTest : testing::Test {
+  LookupsTest() {
+    for (int i = 0; i < 25; ++i) pool.Put("d/" + std::to_string(i), "v1", 100);
+  }
+  Result<Attributes> Stat(const std::string& path, std::chrono::milliseconds max_age = 60s) {
+    return pool.lookups.Stat(pool.backends.stores.Find("s3://b/" + path).value(), max_age,
+                             Clock::now() + 10s, {});
+  }
+  int asked() const {
+    int all = 0;
+    for (const FakeWorker* worker : pool.workers) all += worker->lookups();
+    return all;
+  }
+
+  FakePool pool{5};
+};
+
+TEST_F(LookupsTest, TheHomeOfTheDirectoryAnswers) {
+  for (int i = 0; i < 10; ++i) {
+    const Result<Attributes> found = Stat("d/" + std::to_string(i));
+    ASSERT_TRUE(found.ok());
+    EXPECT_EQ(found.value().size, 100u);
+    EXPECT_EQ(found.value().version, "v1");
+  }
+  int homes = 0;
+  for (const FakeWorker* worker : pool.workers) homes += worker->lookups() > 0 ? 1 : 0;
+  EXPECT_EQ(homes, 1);
+  EXPECT_EQ(asked(), 10);
+}
+
+TEST_F(LookupsTest, WhatDoesNotExistIsNotAskedForTwice) {
+  const Result<Attributes> found = Stat("d/none");
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().code(), Code::kNotFound);
+  EXPECT_EQ(asked(), 1);
+}
+
+TEST_F(LookupsTest, TroubleIsSteppedOver) {
+  for (const Code code : {Code::kUnavailable, Code::kOverloaded, Code::kInternal, Code::kCorrupt,
+                          Code::kNotHere, Code::kStale, Code::kDeadlineExceeded}) {
+    FakePool own(3);
+    own.Put("a", "v1", 7);
+    for (FakeWorker* worker : own.workers) worker->FailLookups(code);
+    const Place place = own.backends.stores.Find("s3://b/a").value();
+    const Result<Attributes> found = own.lookups.Stat(place, 60s, Clock::now() + 10s, {});
+    ASSERT_TRUE(found.ok()) << CodeName(code);
+    EXPECT_EQ(found.value().size, 7u);
+    int lookups = 0;
+    for (const FakeWorker* worker : own.workers) lookups += worker->lookups();
+    EXPECT_EQ(lookups, 2) << CodeName(code);
+  }
+}
+
+TEST_F(LookupsTest, ADirectoryIsListedPageByPage) {
+  const Place place = pool.backends.stores.Find("s3://b/d/").value();
+  std::string after;
+  std::size_t entries = 0;
+  do {
+    const Result<ListPage> page = pool.lookups.List(place, after, Clock::now() + 10s, {});
+    ASSERT_TRUE(page.ok());
+    entries += page.value().entries.size();
+    after = page.value().next;
+  } while (!after.empty());
+  EXPECT_EQ(entries, 25u);
+}
+
+// At the 32nd name of a directory its listing is fetched once, and answers from then on.
+TEST_F(LookupsTest, ManyNamesOfADirectoryBecomeOneListing) {
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(Stat("d/" + std::to_string(i % 25)).ok());
+  EXPECT_EQ(asked(), 32 + 3);  // 32 names, then 3 pages.
+}
+
+TEST_F(LookupsTest, AFreshQuestionIsAskedDespiteTheListing) {
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(Stat("d/1").ok());
+  pool.store.Put("d/1", "version 2", 100);
+  EXPECT_EQ(Stat("d/1").value().version, "v1");
+  EXPECT_EQ(Stat("d/1", 0ms).value().version, "version 2");
+}
+
+TEST_F(LookupsTest, ANameThatTheListingLacksIsAskedFor) {
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(Stat("d/1").ok());
+  pool.store.Put("d/new", "v1", 100);
+  EXPECT_TRUE(Stat("d/new").ok());
+}
+
+}  // namespace
+}  // namespace forebay
