@@ -21,7 +21,7 @@ TEST(CommandLine, TakesBothWaysToWriteAFlag) {
 TEST(CommandLine, SwitchesAndRepeats) {
   const Result<Invocation> parsed =
       InvocationOf({"ls", "-R", "--quiet=false", "--option", "a=1", "--option=b=[2]", "-ojson",
-                        "--region", "x", "--region", "y", "file:///"});
+                    "--region", "x", "--region", "y", "file:///"});
   ASSERT_TRUE(parsed.ok());
   const std::map<std::string, std::string> flags(parsed.value().flags.begin(),
                                                  parsed.value().flags.end());
