@@ -11,6 +11,9 @@ namespace {
 // Requests for small parts cost a worker little: so many count as one block of the window.
 constexpr std::size_t kSmallPerBlock = 8;
 
+// So many holders may send a read on; then the less busy of them is insisted upon.
+constexpr std::size_t kRefusalsMax = 2;
+
 template <typename T>
 bool Contains(const std::vector<T>& all, T one) {
   return std::find(all.begin(), all.end(), one) != all.end();
@@ -58,6 +61,8 @@ void BlockReads::AskNext(Id id, Read& read) {
     std::erase_if(fresh, [&read](MemberIndex member) {
       return Contains(read.failed, member) || Contains(read.refused, member);
     });
+    // Two queues compared are nearly as good as all (and every refusal is a round trip).
+    if (read.refused.size() >= kRefusalsMax) fresh.clear();
     if (const auto member = backends_.workers.Ask(fresh)) {
       return AskWorker(id, read, *member, false);
     }

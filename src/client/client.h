@@ -89,6 +89,14 @@ class FileSink {
   // none) and reading goes on with the next one. A file that was replaced before its Begin is read
   // as its new version. An error returned from here ends ReadFiles with it.
   virtual Status Begin(const FileToRead& file, const Attributes& attributes) = 0;
+  // Memory for all attributes.size bytes of `file`: they are then received straight into it, and
+  // Write only says that they are there. Asked before Begin, while files before this one are still
+  // handed out; again if the file has changed since. It must stay valid until End. Another size
+  // than the file's, as by default: the client uses memory of its own, as much as its window.
+  virtual std::span<std::byte> Memory(const FileToRead& /*file*/,
+                                      const Attributes& /*attributes*/) {
+    return {};
+  }
   virtual Status Write(std::span<const std::byte> bytes) = 0;
   virtual Status End(const FileToRead& file, Status outcome) = 0;
 };
