@@ -54,13 +54,15 @@ BlockReads::Id BlockReads::Start(BlockWant want) {
 }
 
 // The next to ask: a holder that was not asked yet, else one that refused for want of room, else
-// the upstream.
+// who acts as home when no holder answers, else the upstream.
 void BlockReads::AskNext(Id id, Read& read) {
   if (!backends_.workers.empty()) {
-    std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
-    std::erase_if(fresh, [&read](MemberIndex member) {
+    const auto was_asked = [&read](MemberIndex member) {
       return Contains(read.failed, member) || Contains(read.refused, member);
-    });
+    };
+    std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
+    const std::size_t holders = fresh.size();
+    std::erase_if(fresh, was_asked);
     // Two queues compared are nearly as good as all (and every refusal is a round trip).
     if (read.refused.size() >= kRefusalsMax) fresh.clear();
     if (const auto member = backends_.workers.Ask(fresh)) {
@@ -68,6 +70,13 @@ void BlockReads::AskNext(Id id, Read& read) {
     }
     if (const auto member = backends_.workers.Ask(read.refused)) {
       return AskWorker(id, read, *member, true);
+    }
+    std::vector<MemberIndex> successors = backends_.workers.Successors(read.key, holders);
+    std::erase_if(successors, was_asked);
+    for (const MemberIndex successor : successors) {  // In the ring's order, whoever is idle.
+      if (backends_.workers.Ask(std::span(&successor, 1))) {
+        return AskWorker(id, read, successor, true);
+      }
     }
   }
   AskUpstream(id, read);

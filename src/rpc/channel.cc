@@ -105,6 +105,10 @@ void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
 }
 
 void Channel::Ping() {
+  {
+    MutexLock lock(mutex_);
+    if (!connected_) return;
+  }
   FrameHeader header;
   header.type = FrameType::kPing;
   Write(header, {});
