@@ -15,7 +15,7 @@ namespace forebay {
 
 struct ReadLimits {
   std::uint32_t block_bytes = 4u << 20;
-  std::uint64_t window_bytes_max = std::uint64_t{32} << 20;
+  std::uint64_t window_bytes_max = std::uint64_t{16} << 20;
   std::chrono::milliseconds stall_patience{2000};
   std::chrono::milliseconds staleness{60'000};
 };

@@ -12,7 +12,7 @@ struct WindowOptions {
   std::uint32_t block_bytes = 4u << 20;
   std::uint32_t blocks_min = 2;  // One arriving, one on its way.
   std::uint32_t blocks_max = 16;
-  std::uint64_t bytes_max = 32u << 20;
+  std::uint64_t bytes_max = 16u << 20;
 };
 
 // Thread safety: none; the client guards it.
