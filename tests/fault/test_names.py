@@ -1,4 +1,4 @@
-"""Odd names: a key is taken literally, a tree leaves out what it cannot show, a refusal says why."""
+"""Odd names: a key is taken literally, a tree leaves out what it cannot show, refusals say why."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Memory: the quota holds at every instant, and a tmpfs that is full costs caching, not a signal."""
+"""Memory: the quota holds at every instant; a tmpfs that is full costs caching, not a signal."""
 
 import os
 import pathlib
