@@ -133,7 +133,8 @@ class Channel {
   Status ReceiveFrames(int fd, std::stop_token stop) EXCLUDES(mutex_);
   Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
-  Status ReceivePayload(int fd, std::span<std::byte> space);
+  Status ReceivePayload(int fd, std::span<std::byte> space,
+                        std::span<const std::uint32_t> checksums, bool* intact);
   Status Discard(int fd, std::uint32_t bytes);
   BlockReceiver* Claim(CallId id) EXCLUDES(mutex_);
   void Release(CallId id) EXCLUDES(mutex_);

@@ -27,10 +27,15 @@ bool Climbs(std::string_view path) {
 
 }  // namespace
 
+Result<Location> ParseAllowed(const std::string& url) {
+  if (url == "s3://") return Location{.scheme = "s3", .bucket = "", .path = ""};
+  return ParseLocation(url);
+}
+
 Stores::Stores(UpstreamOptions options, std::vector<std::string> allow)
     : options_(std::move(options)) {
   for (const std::string& url : allow) {
-    Result<Location> location = ParseLocation(url);
+    Result<Location> location = ParseAllowed(url);
     if (location.ok()) {
       allow_.push_back(std::move(location).value());
     } else if (allow_status_.ok()) {
@@ -41,7 +46,8 @@ Stores::Stores(UpstreamOptions options, std::vector<std::string> allow)
 
 const Location* Stores::Covering(const Location& location) const {
   for (const Location& prefix : allow_) {
-    if (prefix.scheme == location.scheme && prefix.bucket == location.bucket &&
+    if (prefix.scheme == location.scheme &&
+        (prefix.bucket.empty() || prefix.bucket == location.bucket) &&
         Covers(prefix.path, location.path)) {
       return &prefix;
     }

@@ -27,6 +27,9 @@ struct StorePath {
   std::string path;
 };
 
+// An entry of `allow`: a URL prefix; "s3://" is every bucket. Errors: those of ParseLocation.
+Result<Location> ParseAllowed(const std::string& url);
+
 // Thread safety: safe.
 class Stores {
  public:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/metrics.h"
@@ -118,8 +119,10 @@ Result<std::unique_ptr<Worker>> Worker::Start(WorkerOptions options) {
                           *state->fills, *state->lookups},
       HotFilesOptions{.members = static_cast<std::uint32_t>(options.members.members.size()),
                       .capacity_bytes = options.memory_bytes});
-  Result<std::unique_ptr<Server>> server =
-      Server::Start(ServerOptions{.address = options.address}, *state->service);
+  Result<std::unique_ptr<Server>> server = Server::Start(
+      ServerOptions{.address = options.address,
+                    .unsent_bytes_max = std::clamp(block_bytes / 8, 16u << 10, 512u << 10)},
+      *state->service);
   if (!server.ok()) return std::move(server).error();
   state->server = std::move(server).value();
   return std::unique_ptr<Worker>(new Worker(std::move(state)));
