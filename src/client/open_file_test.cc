@@ -67,11 +67,7 @@ TEST_F(OpenFileTest, ReadsInOrderAreRight) {
 // 64 bytes at a time or a whole file at once: each byte is fetched about once.
 TEST_F(OpenFileTest, SmallReadsInOrderFetchOnce) {
   OpenFile file = Open("a");
-  std::uint64_t reads = 0;
-  for (std::uint64_t at = 0; at < kSize; at += 4096) {
-    ExpectRead(file, at, 4096);
-    ++reads;
-  }
+  for (std::uint64_t at = 0; at < kSize; at += 4096) ExpectRead(file, at, 4096);
   std::uint64_t bytes = 0;
   for (const FakeWorker* worker : pool.workers) {
     for (const BlockCall& call : worker->calls()) bytes += call.block.length;
@@ -82,7 +78,7 @@ TEST_F(OpenFileTest, SmallReadsInOrderFetchOnce) {
 
 TEST_F(OpenFileTest, RandomReadsFetchNoMoreThanTheirGranules) {
   OpenFile file = Open("a");
-  for (const std::uint64_t block : {7, 3, 15, 1})
+  for (const std::uint64_t block : {7u, 3u, 15u, 1u})
     ExpectRead(file, block * kFakeBlockBytes + 10, 50);
   for (const FakeWorker* worker : pool.workers) {
     for (const BlockCall& call : worker->calls()) EXPECT_EQ(call.block.length, 50u);

@@ -22,7 +22,7 @@ TEST(Window, IsAsDeepAsBothLimitsAllow) {
     ReplyRound(huge, 0);
   }
   EXPECT_EQ(small.blocks(), 16u);
-  EXPECT_EQ(large.blocks(), 8u) << "32 MiB";
+  EXPECT_EQ(large.blocks(), 4u) << "16 MiB";
   EXPECT_EQ(huge.blocks(), 2u);
 }
 
