@@ -84,7 +84,8 @@ Result<Resolved> Resolve(const Address& address, bool passive) {
   addrinfo* found = nullptr;
   const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
   if (error != 0) {
-    return Error(Code::kInvalidArgument,
+    // A name that nobody knows today is a peer that cannot be reached, not the caller's mistake.
+    return Error(passive ? Code::kInvalidArgument : Code::kUnavailable,
                  fmt::format("\"{}\": {}", address.text, gai_strerror(error)));
   }
   const AddressList list(found, &freeaddrinfo);

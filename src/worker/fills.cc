@@ -184,7 +184,7 @@ void Fills::RunPeers(std::stop_token stop) {
 }
 
 void Fills::FillFromUpstream(Task& task) {
-  Store& store = *task.job.path.store;
+  ServedStore& store = *task.job.path.store;
   const std::uint64_t start = std::uint64_t{task.job.key.index} * options_.block_bytes;
   const ReadRange range{.path = task.job.path.path,
                         .version = task.job.request.version,

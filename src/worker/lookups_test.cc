@@ -1,4 +1,4 @@
-// Lookups: one question for all who ask, and no answer older than the asker's bound.
+// SharedLookups: one question for all who ask, and no answer older than the asker's bound.
 #include "worker/lookups.h"
 
 #include <gtest/gtest.h>
@@ -72,7 +72,7 @@ class LookupsTest : public testing::Test {
     upstream_ = upstream.get();
     store_.upstream = std::move(upstream);
     store_.dataset = "test";
-    lookups_ = std::make_unique<Lookups>(LookupOptions{});
+    lookups_ = std::make_unique<SharedLookups>(LookupOptions{});
   }
 
   struct Asked {
@@ -103,9 +103,9 @@ class LookupsTest : public testing::Test {
                : "";
   }
 
-  Store store_;
+  ServedStore store_;
   GatedUpstream* upstream_ = nullptr;
-  std::unique_ptr<Lookups> lookups_;  // Last: its threads use the store.
+  std::unique_ptr<SharedLookups> lookups_;  // Last: its threads use the store.
 };
 
 TEST_F(LookupsTest, ManyWhoAskAtOnceAskTheStoreOnce) {

@@ -32,7 +32,7 @@ Result<Location> ParseAllowed(const std::string& url) {
   return ParseLocation(url);
 }
 
-Stores::Stores(UpstreamOptions options, std::vector<std::string> allow)
+ServedStores::ServedStores(UpstreamOptions options, std::vector<std::string> allow)
     : options_(std::move(options)) {
   for (const std::string& url : allow) {
     Result<Location> location = ParseAllowed(url);
@@ -44,7 +44,7 @@ Stores::Stores(UpstreamOptions options, std::vector<std::string> allow)
   }
 }
 
-const Location* Stores::Covering(const Location& location) const {
+const Location* ServedStores::Covering(const Location& location) const {
   for (const Location& prefix : allow_) {
     if (prefix.scheme == location.scheme &&
         (prefix.bucket.empty() || prefix.bucket == location.bucket) &&
@@ -55,7 +55,7 @@ const Location* Stores::Covering(const Location& location) const {
   return nullptr;
 }
 
-Result<StorePath> Stores::Find(const std::string& url, const std::string& path) {
+Result<StorePath> ServedStores::Find(const std::string& url, const std::string& path) {
   if (!allow_status_.ok()) return allow_status_.error();
   Result<Location> parsed = ParseLocation(fmt::format("{}/", url));
   if (!parsed.ok()) return std::move(parsed).error();
@@ -87,7 +87,7 @@ Result<StorePath> Stores::Find(const std::string& url, const std::string& path) 
     }
     Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(root, options_);
     if (!upstream.ok()) return std::move(upstream).error();
-    auto store = std::make_unique<Store>();
+    auto store = std::make_unique<ServedStore>();
     store->upstream = std::move(upstream).value();
     store->root = root.path;
     store->dataset = StoreName(location, options_);

@@ -12,19 +12,19 @@ UpstreamOptions Options() {
   return options;
 }
 
-Code CodeOf(Stores& stores, const std::string& url, const std::string& path) {
+Code CodeOf(ServedStores& stores, const std::string& url, const std::string& path) {
   const Result<StorePath> found = stores.Find(url, path);
   return found.ok() ? Code::kInternal : found.error().code();
 }
 
-TEST(Stores, WithoutAllowEveryBucketIsServedButNoFile) {
-  Stores stores(Options(), {});
+TEST(ServedStores, WithoutAllowEveryBucketIsServedButNoFile) {
+  ServedStores stores(Options(), {});
   EXPECT_TRUE(stores.Find("s3://a", "x").ok());
   EXPECT_EQ(CodeOf(stores, "file://", "etc/passwd"), Code::kDenied);
 }
 
-TEST(Stores, AllowCoversWholeComponents) {
-  Stores stores(Options(), {"s3://bucket/prices", "s3://open/"});
+TEST(ServedStores, AllowCoversWholeComponents) {
+  ServedStores stores(Options(), {"s3://bucket/prices", "s3://open/"});
   EXPECT_TRUE(stores.Find("s3://bucket", "prices").ok());
   EXPECT_TRUE(stores.Find("s3://bucket", "prices/2024/a").ok());
   EXPECT_TRUE(stores.Find("s3://open", "anything").ok());
@@ -33,15 +33,15 @@ TEST(Stores, AllowCoversWholeComponents) {
   EXPECT_EQ(CodeOf(stores, "s3://another", "prices/a"), Code::kDenied);
 }
 
-TEST(Stores, S3AloneAllowsEveryBucketAndStillNoFile) {
-  Stores stores(Options(), {"s3://"});
+TEST(ServedStores, S3AloneAllowsEveryBucketAndStillNoFile) {
+  ServedStores stores(Options(), {"s3://"});
   EXPECT_TRUE(stores.Find("s3://any", "x").ok());
   EXPECT_EQ(CodeOf(stores, "file://", "tmp/x"), Code::kDenied);
 }
 
 // A posix path must not climb out of what covers it, whatever it is called.
-TEST(Stores, FilesStayBelowTheirPrefix) {
-  Stores stores(Options(), {"file:///tmp"});
+TEST(ServedStores, FilesStayBelowTheirPrefix) {
+  ServedStores stores(Options(), {"file:///tmp"});
   const Result<StorePath> inside = stores.Find("file://", "tmp/data/x");
   ASSERT_TRUE(inside.ok()) << inside.error().message();
   EXPECT_EQ(inside.value().path, "data/x");
@@ -51,8 +51,8 @@ TEST(Stores, FilesStayBelowTheirPrefix) {
   EXPECT_TRUE(stores.Find("file://", "tmp/a..b/..c").ok()) << "only whole components climb";
 }
 
-TEST(Stores, TheSameStoreIsMadeOnceAndKeepsItsName) {
-  Stores stores(Options(), {});
+TEST(ServedStores, TheSameStoreIsMadeOnceAndKeepsItsName) {
+  ServedStores stores(Options(), {});
   const StorePath first = stores.Find("s3://a", "x").value();
   const StorePath second = stores.Find("s3://a", "y/z").value();
   EXPECT_EQ(first.store, second.store);
@@ -61,8 +61,8 @@ TEST(Stores, TheSameStoreIsMadeOnceAndKeepsItsName) {
   EXPECT_EQ(first.store->uid, DatasetUid{DigestOf("http://127.0.0.1:1/a")});
 }
 
-TEST(Stores, AMalformedAllowRefusesEverythingInWords) {
-  Stores stores(Options(), {"nonsense"});
+TEST(ServedStores, AMalformedAllowRefusesEverythingInWords) {
+  ServedStores stores(Options(), {"nonsense"});
   const Result<StorePath> found = stores.Find("s3://a", "x");
   ASSERT_FALSE(found.ok());
   EXPECT_TRUE(found.error().message().starts_with("allow: ")) << found.error().message();
