@@ -30,6 +30,8 @@ NEXT = """What to try next
 class Bar:
     reached: bool
     text: str
+    count: int     # Of the tasks, and
+    modes: tuple   # the ways of reading that it compares.
 
     def __str__(self):
         return f"  {'PASS' if self.reached else 'FAIL'}  {self.text}"
@@ -72,23 +74,25 @@ def bars(large, link_mbit):
         warm, cold = (median(large[count][m], "mean") / seconds for m in ("warm", "cold"))
         noun = "task" if count == 1 else "tasks"
         judged.append(Bar(warm <= 1.0, f"{count} {noun}: warm takes {warm:.2f} of {best}'s mean "
-                                       "(at most 1.00)"))
+                                       "(at most 1.00)", count, (best, "warm")))
         judged.append(Bar(cold <= COLD_RATIO_MAX, f"{count} {noun}: cold takes {cold:.2f} of "
-                                                  f"{best}'s mean (at most {COLD_RATIO_MAX:.2f})"))
+                                                  f"{best}'s mean (at most {COLD_RATIO_MAX:.2f})",
+                          count, (best, "cold")))
     best, seconds = baseline(large[100])
     reduction = 1 - median(large[100]["warm"], "mean") / seconds
     judged.append(Bar(reduction >= REDUCTION_MIN,
                       f"100 tasks: warm is {reduction:.1%} below {best}'s mean (at least "
-                      f"{REDUCTION_MIN:.0%}; ten links for one could give 90 %)"))
+                      f"{REDUCTION_MIN:.0%}; ten links for one could give 90 %)", 100, ("warm",)))
     filled = statistics.median(o.links.store_sent * 8 / o.longest / (link_mbit * 1e6)
                                for o in large[100]["direct"])
     judged.append(Bar(filled >= STORE_FILL_MIN,
                       f"100 tasks: direct fills {filled:.1%} of the store's link (at least "
-                      f"{STORE_FILL_MIN:.0%})"))
+                      f"{STORE_FILL_MIN:.0%})", 100, ("direct",)))
     share = statistics.median(carried_by_workers(o) for o in large[100]["warm"])
     judged.append(Bar(share >= WORKER_SHARE_MIN,
                       f"100 tasks: the workers' links carried {share:.1%} of the warm bytes to the "
-                      f"tasks (at least {WORKER_SHARE_MIN:.0%}; headers count, too)"))
+                      f"tasks (at least {WORKER_SHARE_MIN:.0%}; headers count, too)", 100,
+                      ("warm",)))
     return judged
 
 

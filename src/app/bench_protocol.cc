@@ -111,7 +111,7 @@ std::string ResultLine(const BenchResult& result) {
   return json.dump();
 }
 
-Result<BenchResult> ParseResultLine(const std::string& line) {
+Result<BenchResult> ResultOfLine(const std::string& line) {
   try {
     const Json json = Json::parse(line);
     BenchResult result;

@@ -41,7 +41,7 @@ std::optional<std::uint64_t> NumberAfter(std::string_view line, std::string_view
 
 // One line of JSON.
 std::string ResultLine(const BenchResult& result);
-Result<BenchResult> ParseResultLine(const std::string& line);
+Result<BenchResult> ResultOfLine(const std::string& line);
 
 // The smallest sample that at least `percent` of the samples do not exceed (nearest rank); 0 of
 // none.

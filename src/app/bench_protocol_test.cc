@@ -22,8 +22,8 @@ TEST(BenchProtocol, AJobKeepsNamesThatAreNotText) {
 TEST(BenchProtocol, GarbageIsRefused) {
   EXPECT_FALSE(UnpackJob("").ok());
   EXPECT_FALSE(UnpackJob("\x81").ok());
-  EXPECT_FALSE(ParseResultLine("").ok());
-  EXPECT_FALSE(ParseResultLine("{\"bytes\": 1}").ok());
+  EXPECT_FALSE(ResultOfLine("").ok());
+  EXPECT_FALSE(ResultOfLine("{\"bytes\": 1}").ok());
 }
 
 TEST(BenchProtocol, NumbersOfLines) {
@@ -39,7 +39,7 @@ TEST(BenchProtocol, ResultsOfProcessesAddUp) {
                            .errors = 1,
                            .cpu_seconds = 0.5,
                            .source = {.local = 1, .peer = 2, .upstream = 3}};
-  const Result<BenchResult> parsed = ParseResultLine(ResultLine(one));
+  const Result<BenchResult> parsed = ResultOfLine(ResultLine(one));
   ASSERT_TRUE(parsed.ok());
   BenchResult sum = one;
   sum.Add(parsed.value());

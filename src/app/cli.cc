@@ -139,7 +139,7 @@ class VerbParser {
 
 }  // namespace
 
-Result<Invocation> ParseCommandLine(const std::vector<std::string>& arguments) {
+Result<Invocation> InvocationOf(const std::vector<std::string>& arguments) {
   Invocation shown;
   if (arguments.empty()) {
     return Error(Code::kInvalidArgument, "no verb; `forebay --help` shows them");

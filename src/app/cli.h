@@ -20,6 +20,6 @@ struct Invocation {
 
 // `arguments` are those of main without the program's name.
 // Errors: kInvalidArgument, beginning with the verb if there is one.
-Result<Invocation> ParseCommandLine(const std::vector<std::string>& arguments);
+Result<Invocation> InvocationOf(const std::vector<std::string>& arguments);
 
 }  // namespace forebay

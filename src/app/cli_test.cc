@@ -10,7 +10,7 @@ using Flags = std::vector<std::pair<std::string, std::string>>;
 TEST(CommandLine, TakesBothWaysToWriteAFlag) {
   for (const auto& words : std::vector<std::vector<std::string>>{
            {"cat", "s3://b/k", "--members", "m.yaml"}, {"cat", "--members=m.yaml", "s3://b/k"}}) {
-    const Result<Invocation> parsed = ParseCommandLine(words);
+    const Result<Invocation> parsed = InvocationOf(words);
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(parsed.value().verb->name, "cat");
     EXPECT_EQ(parsed.value().flags, (Flags{{"members", "m.yaml"}}));
@@ -20,8 +20,8 @@ TEST(CommandLine, TakesBothWaysToWriteAFlag) {
 
 TEST(CommandLine, SwitchesAndRepeats) {
   const Result<Invocation> parsed =
-      ParseCommandLine({"ls", "-R", "--quiet=false", "--option", "a=1", "--option=b=[2]", "-ojson",
-                        "--region", "x", "--region", "y", "file:///"});
+      InvocationOf({"ls", "-R", "--quiet=false", "--option", "a=1", "--option=b=[2]", "-ojson",
+                    "--region", "x", "--region", "y", "file:///"});
   ASSERT_TRUE(parsed.ok());
   const std::map<std::string, std::string> flags(parsed.value().flags.begin(),
                                                  parsed.value().flags.end());
@@ -37,10 +37,10 @@ TEST(CommandLine, ArgumentsAreTakenAsTheyAre) {
                                           "",      "%41",           "\"q\""};
   std::vector<std::string> words = {"cat"};
   words.insert(words.end(), names.begin(), names.end());
-  const Result<Invocation> parsed = ParseCommandLine(words);
+  const Result<Invocation> parsed = InvocationOf(words);
   ASSERT_TRUE(parsed.ok());
   EXPECT_EQ(parsed.value().arguments, names);
-  const Result<Invocation> marked = ParseCommandLine({"cp", "--", "file:///a", "-d"});
+  const Result<Invocation> marked = InvocationOf({"cp", "--", "file:///a", "-d"});
   ASSERT_TRUE(marked.ok());
   EXPECT_EQ(marked.value().arguments, (std::vector<std::string>{"file:///a", "-d"}));
 }
@@ -57,12 +57,12 @@ TEST(CommandLine, WrongUsageSaysWhatWouldDo) {
       {{"worker", "x"}, "worker: \"x\": takes no arguments; leave it out"},
   };
   for (const auto& [words, message] : cases) {
-    const Result<Invocation> parsed = ParseCommandLine(words);
+    const Result<Invocation> parsed = InvocationOf(words);
     ASSERT_FALSE(parsed.ok()) << message;
     EXPECT_EQ(parsed.error().message(), message);
     EXPECT_EQ(parsed.error().code(), Code::kInvalidArgument);
   }
-  EXPECT_FALSE(ParseCommandLine({"cat", "file:///a", "--members"}).ok());
+  EXPECT_FALSE(InvocationOf({"cat", "file:///a", "--members"}).ok());
 }
 
 TEST(CommandLine, EveryVerbHasHelpThatNamesItsFlags) {
@@ -72,7 +72,7 @@ TEST(CommandLine, EveryVerbHasHelpThatNamesItsFlags) {
       words = {std::string(verb.name.substr(0, space)), std::string(verb.name.substr(space + 1)),
                "-h"};
     }
-    const Result<Invocation> parsed = ParseCommandLine(words);
+    const Result<Invocation> parsed = InvocationOf(words);
     ASSERT_TRUE(parsed.ok()) << verb.name;
     EXPECT_EQ(parsed.value().verb, nullptr);
     for (const std::string_view flag : verb.flags) {

@@ -64,7 +64,7 @@ Status Configure(const Invocation& invocation, Context& context) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
-  Result<Invocation> invocation = ParseCommandLine(arguments);
+  Result<Invocation> invocation = InvocationOf(arguments);
   if (!invocation.ok()) {
     fmt::print(stderr, "{}\n", OneLine(invocation.error().message()));
     return kExitUsage;

@@ -118,7 +118,7 @@ class BenchRead {
       } else if (const auto bytes = NumberAfter(line, "progress ")) {
         child.done_bytes = *bytes;
       } else {
-        Result<BenchResult> result = ParseResultLine(line);
+        Result<BenchResult> result = ResultOfLine(line);
         if (!result.ok()) return std::move(result).error();
         child.done_bytes = result.value().bytes;
         child.result = std::move(result).value();

@@ -15,7 +15,7 @@ namespace forebay {
 
 struct ReadLimits {
   std::uint32_t block_bytes = 4u << 20;
-  std::uint64_t window_bytes_max = std::uint64_t{32} << 20;
+  std::uint64_t window_bytes_max = std::uint64_t{16} << 20;
   std::chrono::milliseconds stall_patience{2000};
   std::chrono::milliseconds staleness{60'000};
 };
@@ -28,6 +28,7 @@ struct Backends {
   UpstreamReads upstream_reads;
   std::atomic<std::uint64_t> peer_bytes = 0;
   std::atomic<std::uint64_t> upstream_bytes = 0;
+  std::atomic<std::uint64_t> checksum_failures = 0;
 };
 
 }  // namespace forebay

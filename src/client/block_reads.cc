@@ -11,6 +11,9 @@ namespace {
 // Requests for small parts cost a worker little: so many count as one block of the window.
 constexpr std::size_t kSmallPerBlock = 8;
 
+// So many holders may send a read on; then the less busy of them is insisted upon.
+constexpr std::size_t kRefusalsMax = 2;
+
 template <typename T>
 bool Contains(const std::vector<T>& all, T one) {
   return std::find(all.begin(), all.end(), one) != all.end();
@@ -51,18 +54,29 @@ BlockReads::Id BlockReads::Start(BlockWant want) {
 }
 
 // The next to ask: a holder that was not asked yet, else one that refused for want of room, else
-// the upstream.
+// who acts as home when no holder answers, else the upstream.
 void BlockReads::AskNext(Id id, Read& read) {
   if (!backends_.workers.empty()) {
-    std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
-    std::erase_if(fresh, [&read](MemberIndex member) {
+    const auto was_asked = [&read](MemberIndex member) {
       return Contains(read.failed, member) || Contains(read.refused, member);
-    });
+    };
+    std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
+    const std::size_t holders = fresh.size();
+    std::erase_if(fresh, was_asked);
+    // Two queues compared are nearly as good as all (and every refusal is a round trip).
+    if (read.refused.size() >= kRefusalsMax) fresh.clear();
     if (const auto member = backends_.workers.Ask(fresh)) {
       return AskWorker(id, read, *member, false);
     }
     if (const auto member = backends_.workers.Ask(read.refused)) {
       return AskWorker(id, read, *member, true);
+    }
+    std::vector<MemberIndex> successors = backends_.workers.Successors(read.key, holders);
+    std::erase_if(successors, was_asked);
+    for (const MemberIndex successor : successors) {  // In the ring's order, whoever is idle.
+      if (backends_.workers.Ask(std::span(&successor, 1))) {
+        return AskWorker(id, read, successor, true);
+      }
     }
   }
   AskUpstream(id, read);
@@ -197,6 +211,7 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
       }
       return AskNext(id, read);
     case Code::kCorrupt:
+      ++backends_.checksum_failures;
       workers.Answered(member, read.key.file, outcome.load);
       if (!Contains(read.rechecked, member)) {
         read.rechecked.push_back(member);

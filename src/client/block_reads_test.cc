@@ -115,6 +115,7 @@ TEST(BlockReads, ACorruptReplyIsAskedForAgainWithRecheck) {
   ASSERT_EQ(calls.size(), 2u);
   EXPECT_FALSE(calls[0].recheck);
   EXPECT_TRUE(calls[1].recheck);
+  EXPECT_EQ(pool.backends.checksum_failures, 1u);
   EXPECT_EQ(pool.store.reads(), 0);
 }
 

@@ -151,6 +151,10 @@ SourceBytes Client::source_bytes() const {
                      .upstream = state_->backends.upstream_bytes};
 }
 
+std::uint64_t Client::checksum_failures() const {
+  return state_->backends.checksum_failures;
+}
+
 File::File(std::unique_ptr<State> state) : state_(std::move(state)) {}
 File::~File() = default;
 

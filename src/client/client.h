@@ -30,8 +30,9 @@ struct ClientOptions {
   // Requests that this client may have at the upstream at a time when workers fail; it starts at 4
   // and adapts (AIMD). Without members all of it is used at once. 1 to 256.
   std::uint32_t upstream_concurrency_max = 16;
-  // Outstanding bytes of one reader, at most. At least two blocks are always allowed.
-  std::uint64_t window_bytes_max = std::uint64_t{32} << 20;
+  // Outstanding bytes of one reader, at most. At least two blocks are always allowed. More than what
+  // is on its way only makes memory colder: 32 MiB was measured slower over loopback.
+  std::uint64_t window_bytes_max = std::uint64_t{16} << 20;
   // A worker that sent nothing of a block for this long is given up for that block.
   std::chrono::milliseconds stall_patience{2000};
 };
@@ -54,6 +55,8 @@ class File {
  public:
   ~File();
 
+  // Of the version that is read. That is a newer one than was opened if the file was replaced
+  // before the first byte was returned. The reference is valid as long as this file.
   const Attributes& attributes() const;
 
   // Reads bytes [offset, offset + buffer.size()) as far as the file goes; returns how many. Blocks
@@ -83,16 +86,24 @@ class FileSink {
  public:
   virtual ~FileSink() = default;
   // Files come in the order of the request; of each first Begin, then its bytes in order, then End.
-  // On an error of one file End has it (after 0 or more bytes) and reading goes on with the next
-  // one. A kChanged before the first byte is retried with the new version instead. An error
-  // returned from here ends ReadFiles with it.
+  // On an error of one file End has it (after 0 or more bytes, and without a Begin if there are
+  // none) and reading goes on with the next one. A file that was replaced before its Begin is read
+  // as its new version. An error returned from here ends ReadFiles with it.
   virtual Status Begin(const FileToRead& file, const Attributes& attributes) = 0;
+  // Memory for all attributes.size bytes of `file`: they are then received straight into it, and
+  // Write only says that they are there. Asked before Begin, while files before this one are still
+  // handed out; again if the file has changed since. It must stay valid until End. Another size
+  // than the file's, as by default: the client uses memory of its own, as much as its window.
+  virtual std::span<std::byte> Memory(const FileToRead& /*file*/,
+                                      const Attributes& /*attributes*/) {
+    return {};
+  }
   virtual Status Write(std::span<const std::byte> bytes) = 0;
   virtual Status End(const FileToRead& file, Status outcome) = 0;
 };
 
-// Thread safety: safe. Threads: one a connected worker, and up to upstream_concurrency_max while it
-// reads from the upstream itself.
+// Thread safety: safe. Threads: one a connected worker, up to upstream_concurrency_max while it
+// reads from the upstream itself, and up to 8 for a ReadFiles that must ask for attributes.
 class Client {
  public:
   // Errors: kInvalidArgument (options, naming the field). Touches no network.
@@ -121,6 +132,8 @@ class Client {
                              std::chrono::milliseconds block_timeout, std::stop_token stop);
 
   SourceBytes source_bytes() const;
+  // Replies of workers that did not match their checksums, and so were asked for again.
+  std::uint64_t checksum_failures() const;
 
  private:
   friend class File;

@@ -124,13 +124,21 @@ bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
 }
 
 void ReadFilesRun::StartPiece(Entry& entry, std::size_t bytes) {
+  if (entry.started == 0) {
+    entry.memory = sink_.Memory(files_[entry.place], entry.version->attributes);
+    if (entry.memory.size() != entry.version->attributes.size) entry.memory = {};
+  }
   Piece& piece = entry.pieces.emplace_back();
-  piece.buffer = pool_.Get(bytes);
-  piece.length = bytes;
+  if (entry.memory.empty()) {
+    piece.buffer = pool_.Get(bytes);
+    piece.bytes = {piece.buffer.memory.get(), bytes};
+  } else {
+    piece.bytes = entry.memory.subspan(entry.started, bytes);
+  }
   held_bytes_ += piece.buffer.capacity;
   piece.id = reads_.Start(BlockWant{.file = entry.version,
                                     .offset = entry.started,
-                                    .destination = {piece.buffer.memory.get(), bytes},
+                                    .destination = piece.bytes,
                                     .deadline = Clock::now() + read_timeout_});
   entry.started += bytes;
 }
@@ -159,8 +167,8 @@ Status ReadFilesRun::DeliverPiece(Entry& entry) {
   if (Status begun = Begin(entry); !begun.ok()) return begun;
   Piece piece = std::move(entry.pieces.front());
   entry.pieces.pop_front();
-  entry.delivered += piece.length;
-  Status written = sink_.Write({piece.buffer.memory.get(), piece.length});
+  entry.delivered += piece.bytes.size();
+  Status written = sink_.Write(piece.bytes);
   held_bytes_ -= piece.buffer.capacity;
   pool_.Put(std::move(piece.buffer));
   return written;

@@ -38,9 +38,8 @@ class ReadFilesRun {
   // A block of an opened file, in order of delivery.
   struct Piece {
     BlockReads::Id id = 0;
-    std::uint64_t offset = 0;
-    std::size_t length = 0;
-    BlockBuffer buffer;
+    std::span<std::byte> bytes;
+    BlockBuffer buffer;  // Empty where the sink gave the memory.
     bool arrived = false;
   };
   // A file, from when its attributes are asked for until it was handed out.
@@ -50,6 +49,7 @@ class ReadFilesRun {
     std::optional<Error> error;                  // Ends the file once its turn has come.
     std::uint64_t started = 0;                   // Bytes asked for.
     std::uint64_t delivered = 0;
+    std::span<std::byte> memory;  // The sink's, of the whole file, or empty.
     std::deque<Piece> pieces;
     bool begun = false;
     int restarts = 0;

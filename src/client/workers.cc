@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kFilesMax = 4096;
 constexpr std::chrono::seconds kCountTime{10};
 constexpr std::size_t kDirectoryHolders = 2;
+constexpr std::size_t kSuccessors = 2;
 
 }  // namespace
 
@@ -43,6 +44,16 @@ std::vector<MemberIndex> Workers::Holders(const BlockKey& block) {
       std::span(room).first(std::clamp<std::size_t>(count, 1, room.size()));
   const std::span<const MemberIndex> holders = ring_.Holders(block.Hash64(), wanted);
   return {holders.begin(), holders.end()};
+}
+
+std::vector<MemberIndex> Workers::Successors(const BlockKey& block, std::size_t holders) const {
+  std::array<MemberIndex, Ring::kHoldersMax> room{};
+  const std::size_t wanted = std::min(holders + kSuccessors, room.size());
+  const std::span<const MemberIndex> members =
+      ring_.Holders(block.Hash64(), std::span(room).first(wanted));
+  const auto first =
+      members.begin() + static_cast<std::ptrdiff_t>(std::min(holders, members.size()));
+  return {first, members.end()};
 }
 
 std::vector<MemberIndex> Workers::DirectoryHolders(std::uint64_t directory_hash) const {

@@ -39,6 +39,9 @@ class Workers {
   MemberIndex Home(const BlockKey& block) const;
   // The members that hold the block as far as is known: as many as the file's last reply said.
   std::vector<MemberIndex> Holders(const BlockKey& block) EXCLUDES(mutex_);
+  // The next in the ring after the first `holders`: with those gone, they act as home, so that the
+  // upstream is still asked once for all clients.
+  std::vector<MemberIndex> Successors(const BlockKey& block, std::size_t holders) const;
   // The two that may be asked about the names in a directory, best first.
   std::vector<MemberIndex> DirectoryHolders(std::uint64_t directory_hash) const;
 

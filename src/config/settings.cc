@@ -145,10 +145,16 @@ Status Settings::LoadFile(const std::string& yaml, const std::string& name) {
 Status Settings::LoadEnvironment(const std::map<std::string, std::string>& environment) {
   for (const auto& [variable, value] : environment) {
     if (!variable.starts_with(kEnvironmentPrefix)) continue;
+    // Not a mistake: Kubernetes itself sets FOREBAY_PORT=… where a Service is called "forebay".
+    if (!Declares(KeyOf(variable))) continue;
     Status taken = Take(Source::kEnvironment, "environment " + variable, KeyOf(variable), value);
     if (!taken.ok()) return taken;
   }
   return {};
+}
+
+bool Settings::Declares(const std::string& key) const {
+  return std::ranges::any_of(settings_, [&key](const Setting& s) { return s.spec.key == key; });
 }
 
 Status Settings::Set(const std::string& key, const std::string& value) {
@@ -160,9 +166,7 @@ Status Settings::Take(Source source, const std::string& origin, const std::strin
   const auto found = std::ranges::find(settings_, key, [](const Setting& s) { return s.spec.key; });
   if (found == settings_.end()) {
     const std::string nearest = Nearest(key);
-    const std::string known = source == Source::kEnvironment ? VariableOf(nearest)
-                              : source == Source::kFlag      ? "--" + nearest
-                                                             : nearest;
+    const std::string known = source == Source::kFlag ? "--" + nearest : nearest;
     return Invalid(origin + (source == Source::kFile ? ": `" + key + "`" : "") +
                    ": no such setting; the nearest is " + known);
   }

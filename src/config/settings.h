@@ -50,7 +50,7 @@ class Settings {
   // A YAML map of keys to scalars, at most 1 MiB; `name` is the file's, for messages.
   Status LoadFile(const std::string& yaml, const std::string& name);
 
-  // Takes every FOREBAY_… of `environment`; other variables are not ours.
+  // Takes the FOREBAY_… of `environment` that name a setting; other variables are not ours.
   Status LoadEnvironment(const std::map<std::string, std::string>& environment);
 
   // The value of flag `--key`.
@@ -75,6 +75,7 @@ class Settings {
   std::vector<SettingSpec> Specs() const;
 
  private:
+  bool Declares(const std::string& key) const;
   enum class Source : unsigned char { kDefault, kFile, kEnvironment, kFlag };
   struct Setting {
     SettingSpec spec;

@@ -50,10 +50,14 @@ TEST(Settings, AnUnknownKeyNamesTheNearest) {
   Settings settings = Declared();
   EXPECT_EQ(MessageOf(settings.Set("read-timout", "1s")),
             "flag --read-timout: no such setting; the nearest is --read-timeout");
-  EXPECT_EQ(MessageOf(settings.LoadEnvironment({{"FOREBAY_MEMROY", "1"}})),
-            "environment FOREBAY_MEMROY: no such setting; the nearest is FOREBAY_MEMORY");
   EXPECT_EQ(MessageOf(settings.LoadFile("task: 1", "f.yaml")),
             "file f.yaml: `task`: no such setting; the nearest is tasks");
+}
+
+// As Kubernetes sets it for a Service called "forebay".
+TEST(Settings, OtherVariablesWithOurPrefixAreLeftAlone) {
+  Settings settings = Declared();
+  EXPECT_TRUE(settings.LoadEnvironment({{"FOREBAY_PORT", "tcp://10.0.0.1:80"}}).ok());
 }
 
 TEST(Settings, AWrongValueNamesSourceValueAndRemedy) {

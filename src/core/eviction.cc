@@ -9,15 +9,15 @@ namespace forebay {
 namespace {
 
 constexpr std::uint8_t kUsesMax = 3;
-// The small queue is a sixteenth of the tier: 10 % in the paper, where 1 to 20 % made little
+// The small queue is 1/32 of the tier: 10 % in the paper, where 1 to 20 % made little
 // difference; a loop hits with what the small queue does not take.
-constexpr std::uint64_t kSmallShare = 16;
+constexpr std::uint64_t kSmallShare = 32;
 // Touches within this part of the tier's turnover count as one.
 constexpr std::uint64_t kInStepShare = 32;
-// While the main queue is below 7/8 of what the tier holds when full, new blocks go there at once.
-// Between that and 15/16 nothing moves: so the watermarks cannot make it breathe.
-constexpr std::uint64_t kDirectNumerator = 7;
-constexpr std::uint64_t kDirectDenominator = 8;
+// While the main queue is below 29/32 of what the tier holds when full, new blocks go there at
+// once. Between that and 31/32 nothing moves: so watermarks of 95 and 90 % cannot make it breathe.
+constexpr std::uint64_t kDirectNumerator = 29;
+constexpr std::uint64_t kDirectDenominator = 32;
 constexpr std::uint64_t kGhostTurnovers = 12;
 // Entries of the main queue that get their second chance at one comparison.
 constexpr int kRotationsMax = 4;

@@ -9,6 +9,9 @@ namespace forebay {
 namespace {
 
 constexpr std::uint32_t kReadersPerHolder = 4;
+// A worker's part of the hot files is only on average hot_bytes / members: what it has more by the
+// chance of hashing must fit, too, or copies drive each other out.
+constexpr std::uint64_t kCapacityPercent = 65;
 
 }  // namespace
 
@@ -61,7 +64,7 @@ std::uint32_t HotFiles::Affordable(const File& file, std::uint32_t wanted) const
   if (wanted < 2 || file.bytes == 0) return wanted;
   // One holder of each block is no more than its share; the others are copies.
   const std::uint64_t whole = options_.capacity_bytes * options_.members;
-  const std::uint64_t most = whole / 10 * 8;
+  const std::uint64_t most = whole / 100 * kCapacityPercent;
   const std::uint64_t by_most = most > hot_bytes_ ? (most - hot_bytes_) / file.bytes : 0;
   if (by_most >= 2) return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, by_most));
   const bool two = whole > hot_bytes_ && (whole - hot_bytes_) / file.bytes >= 2;

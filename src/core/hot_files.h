@@ -24,7 +24,7 @@ struct HotFilesOptions {
 
 // A file with d distinct readers in the last window has 1 + d / 4 holders; with kReadersMax or
 // more, every member. The count drops at most by half in half a window. What this worker would hold
-// of hot files by that (bytes * holders / members of each) stays within 80 % of its capacity; a
+// of hot files by that (bytes * holders / members of each) stays within 65 % of its capacity; a
 // second holder is given up to 100 %.
 //
 // Thread safety: none; the worker guards it. Cost: linear in kReadersMax. Memory: 1 KiB a hot file.

@@ -56,10 +56,10 @@ TEST(SingleFlightDeathTest, FinishingNoFlightStopsTheProcess) {
 TEST(SingleFlight, TellsEveryWaiterOnceUnderRandomUse) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Flights flights(5, 8);
-    std::map<int, std::vector<int>> model;
+    std::map<std::uint64_t, std::vector<int>> model;
     Rng rng(seed);
     for (int step = 0; step < 2000; ++step) {
-      const auto key = static_cast<int>(rng.Below(8));
+      const std::uint64_t key = rng.Below(8);
       if (rng.Chance(1, 4)) {
         if (!model.contains(key)) continue;
         ASSERT_EQ(flights.Finish(key), model[key]) << "seed " << seed;

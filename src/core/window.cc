@@ -11,7 +11,7 @@ Window::Window(const WindowOptions& options)
       blocks_max_(static_cast<std::uint32_t>(
           std::clamp<std::uint64_t>(options.bytes_max / options.block_bytes, options.blocks_min,
                                     std::max(options.blocks_min, options.blocks_max)))),
-      blocks_(std::max(options.blocks_min, blocks_max_ / 2)) {
+      blocks_(options.blocks_min) {
   CHECK(options.blocks_min > 0);
 }
 
@@ -22,6 +22,11 @@ bool Window::MayStart(std::uint32_t outstanding_blocks, std::uint64_t outstandin
 }
 
 void Window::Replied(std::uint32_t queue_depth) {
+  if (opening_) {
+    opening_ = queue_depth < kDepthHigh && blocks_ < blocks_max_;
+    if (opening_) ++blocks_;
+    return;
+  }
   ++replies_;
   depths_ += queue_depth;
   if (replies_ < blocks_) return;

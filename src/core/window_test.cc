@@ -22,16 +22,24 @@ TEST(Window, IsAsDeepAsBothLimitsAllow) {
     ReplyRound(huge, 0);
   }
   EXPECT_EQ(small.blocks(), 16u);
-  EXPECT_EQ(large.blocks(), 8u) << "32 MiB";
+  EXPECT_EQ(large.blocks(), 4u) << "16 MiB";
   EXPECT_EQ(huge.blocks(), 2u);
 }
 
-TEST(Window, StartsHalfOpen) {
-  EXPECT_EQ(Window({.block_bytes = kMiB}).blocks(), 8u);
+TEST(Window, OpensByOneAReplyUntilAQueueIsDeep) {
+  Window window({.block_bytes = kMiB});
+  EXPECT_EQ(window.blocks(), 2u);
+  for (int i = 0; i < 3; ++i) window.Replied(0);
+  EXPECT_EQ(window.blocks(), 5u);
+  window.Replied(100);
+  window.Replied(0);
+  EXPECT_EQ(window.blocks(), 5u) << "from now on once a window";
 }
 
 TEST(Window, ShrinksByAQuarterARoundWhenQueuesAreDeepAndGrowsByOneWhenTheyAreNot) {
   Window window({.block_bytes = kMiB});
+  for (int i = 0; i < 6; ++i) window.Replied(0);
+  window.Replied(100);
   ReplyRound(window, 100);
   EXPECT_EQ(window.blocks(), 6u);
   for (int i = 0; i < 10; ++i) ReplyRound(window, 100);
@@ -43,7 +51,9 @@ TEST(Window, ShrinksByAQuarterARoundWhenQueuesAreDeepAndGrowsByOneWhenTheyAreNot
 }
 
 TEST(Window, LimitsBlocksAndBytes) {
-  const Window window({.block_bytes = 4 * kMiB});
+  Window window({.block_bytes = 4 * kMiB});
+  window.Replied(0);
+  window.Replied(0);
   EXPECT_EQ(window.blocks(), 4u);
   EXPECT_TRUE(window.MayStart(3, 12 * kMiB, 4 * kMiB));
   EXPECT_FALSE(window.MayStart(4, 16 * kMiB, 4 * kMiB));

@@ -19,10 +19,7 @@ namespace {
 
 constexpr int kBacklog = 4096;
 // At most this much of a block can wait in a socket: see DESIGN "Recycling".
-constexpr int kSendBufferBytes = 512 << 10;
-// Bytes not yet handed to the network. A block is "sent" only when nearly all of it is, so that the
-// send order decides what is on the link, not the socket buffers.
-constexpr int kNotSentBytes = 128 << 10;
+constexpr int kSendBufferBytes = 512 << 10;  // The kernel doubles it.
 constexpr std::chrono::milliseconds kStopPoll{100};
 
 Error SystemError(std::string_view what, int error) {
@@ -47,7 +44,6 @@ void Tune(int fd, bool tcp) {
     return;
   }
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kNotSentBytes);
   SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, 15);
   SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, 5);
@@ -88,7 +84,8 @@ Result<Resolved> Resolve(const Address& address, bool passive) {
   addrinfo* found = nullptr;
   const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
   if (error != 0) {
-    return Error(Code::kInvalidArgument,
+    // A name that nobody knows today is a peer that cannot be reached, not the caller's mistake.
+    return Error(passive ? Code::kInvalidArgument : Code::kUnavailable,
                  fmt::format("\"{}\": {}", address.text, gai_strerror(error)));
   }
   const AddressList list(found, &freeaddrinfo);
@@ -226,6 +223,10 @@ Result<UniqueFd> Accept(int listener) {
   Tune(fd.get(), known && domain != AF_UNIX);
   SetOption(fd.get(), SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
   return fd;
+}
+
+void LimitUnsent(int fd, std::uint32_t bytes) {
+  SetOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
 }
 
 bool WaitFor(int fd, bool writable, Deadline until) {

@@ -50,6 +50,11 @@ Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_to
 // (any more), or out of descriptors.
 Result<UniqueFd> Accept(int listener);
 
+// Bounds what waits in the socket without having been handed to the network. With it, a block is
+// "sent" only when nearly all of it is on its way: the send order decides, not the socket buffers.
+// No effect on unix sockets.
+void LimitUnsent(int fd, std::uint32_t bytes);
+
 // Waits until `fd` is readable (or, with `writable`, writable), has failed, or `until` came.
 // Returns whether there is something to do.
 bool WaitFor(int fd, bool writable, Deadline until);

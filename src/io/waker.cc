@@ -13,14 +13,20 @@ Waker::Waker() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 }
 
 void Waker::Wake() {
+  if (signalled_.exchange(true)) return;
   const std::uint64_t one = 1;
   // Fails only when the counter is full, and then the poller is awake already.
   [[maybe_unused]] const ssize_t written = write(fd_.get(), &one, sizeof one);
 }
 
 void Waker::Clear() {
+  if (!signalled_.load()) return;
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t read_bytes = read(fd_.get(), &count, sizeof count);
+  // After the read: a Wake in between writes nothing, but what it announces is seen by whoever
+  // looks after this. The other way round its write would be read, and the next Wake would write
+  // nothing.
+  signalled_.exchange(false);
 }
 
 }  // namespace forebay

@@ -1,6 +1,8 @@
 // Waker: lets any thread interrupt a poll(2).
 #pragma once
 
+#include <atomic>
+
 #include "io/unique_fd.h"
 
 namespace forebay {
@@ -17,6 +19,7 @@ class Waker {
 
  private:
   UniqueFd fd_;
+  std::atomic<bool> signalled_ = false;  // Saves the system calls that would change nothing.
 };
 
 }  // namespace forebay

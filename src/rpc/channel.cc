@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -17,8 +19,10 @@ namespace {
 constexpr std::chrono::seconds kWriteTimeout{2};
 constexpr std::chrono::seconds kGreetTimeout{5};
 constexpr std::chrono::milliseconds kStopPoll{100};
-// Data frames received before an acknowledgement goes out on its own.
+// An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
+// sent that could carry it.
 constexpr std::uint64_t kUnacknowledgedMax = 32;
+constexpr std::chrono::milliseconds kAcknowledgeDelay{20};
 
 Error ConnectionBroke(const Address& address, const Error& why) {
   // A refusal at the greeting must keep its code: another worker will refuse as well.
@@ -92,6 +96,7 @@ Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, 
 
 void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
   header.acked = received_.load();
+  acknowledged_ = header.acked;
   header.body_bytes = static_cast<std::uint32_t>(body.size());
   const FrameHeaderBytes bytes = EncodeFrameHeader(header);
   const std::array<std::span<const std::byte>, 2> parts = {bytes, body};
@@ -105,6 +110,10 @@ void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
 }
 
 void Channel::Ping() {
+  {
+    MutexLock lock(mutex_);
+    if (!connected_) return;
+  }
   FrameHeader header;
   header.type = FrameType::kPing;
   Write(header, {});
@@ -162,23 +171,24 @@ Result<LookupReply> Channel::Ask(FrameType type, const Lookup& lookup, Deadline 
   return Error(Code::kDeadlineExceeded, "worker " + address_.text + " did not answer in time");
 }
 
-// The receiver thread: one connection's life.
+// The receiver thread: one connection after another, as long as there are calls.
 void Channel::Run(std::stop_token stop) {
-  Status ended = Open(stop);
-  int fd = -1;
-  {
-    MutexLock lock(write_mutex_);
-    fd = fd_.get();
-  }
-  if (ended.ok()) ended = ReceiveFrames(fd, stop);
-  if (ended.ok()) return;  // Idle.
-  // Calls that begin while the others are failed find the channel still running: look again.
   while (true) {
+    Status ended = Open(stop);
+    int fd = -1;
+    {
+      MutexLock lock(write_mutex_);
+      fd = fd_.get();
+    }
+    if (ended.ok()) ended = ReceiveFrames(fd, stop);
+    if (ended.ok()) return;  // Idle.
     FailAll(ConnectionBroke(address_, ended.error()));
     MutexLock lock(mutex_);
-    if (!calls_.empty()) continue;
-    running_ = false;
-    return;
+    if (calls_.empty()) {
+      running_ = false;
+      return;
+    }
+    // Begun since the connection broke: they deserve one of their own.
   }
 }
 
@@ -190,6 +200,7 @@ Status Channel::Open(std::stop_token stop) {
     MutexLock lock(write_mutex_);
     fd_ = std::move(connected).value();
     received_ = 0;
+    acknowledged_ = 0;
   }
   if (Status status = Greet(fd, stop); !status.ok()) return status;
   // Frames that waited for the connection go first; later ones may overtake the last of them.
@@ -233,24 +244,64 @@ Status Channel::Greet(int fd, std::stop_token stop) {
 Status Channel::ReceiveFrames(int fd, std::stop_token stop) {
   std::vector<std::byte> body;
   while (true) {
-    if (!WaitFor(fd, /*writable=*/false, Clock::now() + options_.idle_timeout)) {
-      MutexLock lock(mutex_);
-      if (!calls_.empty()) continue;
-      connected_ = false;
-      running_ = false;
-      MutexLock write_lock(write_mutex_);
-      fd_.Reset();
-      return {};
-    }
-    if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+    const bool owes = received_ != acknowledged_;
     FrameHeaderBytes bytes;
-    if (Status status = ReceiveExactly(fd, bytes, NoDeadline()); !status.ok()) return status;
+    const Result<bool> came =
+        ReceiveHeader(fd, bytes, Clock::now() + (owes ? kAcknowledgeDelay : options_.idle_timeout));
+    if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+    if (!came.ok()) return came.error();
+    if (!came.value()) {
+      if (owes) {
+        Acknowledge();
+      } else if (CloseIfIdle()) {
+        return {};
+      }
+      continue;
+    }
     const Result<FrameHeader> header = DecodeFrameHeader(bytes);
     if (!header.ok()) return header.error();
     body.resize(header.value().body_bytes);
     if (Status status = ReceiveExactly(fd, body, NoDeadline()); !status.ok()) return status;
     if (Status status = Dispatch(fd, header.value(), body); !status.ok()) return status;
   }
+}
+
+// False: no frame has begun by `until`.
+Result<bool> Channel::ReceiveHeader(int fd, FrameHeaderBytes& bytes, Deadline until) {
+  std::size_t received = 0;
+  while (received == 0) {
+    const ssize_t got = recv(fd, bytes.data(), bytes.size(), 0);
+    if (got == 0) return Error(Code::kUnavailable, "the worker closed the connection");
+    if (got > 0) {
+      received = static_cast<std::size_t>(got);
+    } else if (errno == EAGAIN) {
+      if (!WaitFor(fd, /*writable=*/false, until) && Passed(until)) return false;
+    } else if (errno != EINTR) {
+      return Error(Code::kUnavailable, std::strerror(errno));
+    }
+  }
+  if (Status status = ReceiveExactly(fd, std::span(bytes).subspan(received), NoDeadline());
+      !status.ok()) {
+    return std::move(status).error();
+  }
+  return true;
+}
+
+bool Channel::CloseIfIdle() {
+  MutexLock lock(mutex_);
+  if (!calls_.empty()) return false;
+  connected_ = false;
+  running_ = false;
+  MutexLock write_lock(write_mutex_);
+  fd_.Reset();
+  return true;
+}
+
+// Readers that have all they want say so, or the worker could not reuse the slots in place.
+void Channel::Acknowledge() {
+  FrameHeader header;
+  header.type = FrameType::kAck;
+  Write(header, {});
 }
 
 Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body) {
@@ -282,16 +333,21 @@ Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std:
   return {};
 }
 
-// In pieces, so that a long run on a slow link shows that the worker lives.
-Status Channel::ReceivePayload(int fd, std::span<std::byte> space) {
-  constexpr std::size_t kPiece = 256 << 10;
+// In pieces, each checked while it is in the processor's cache, and so that a long run on a slow
+// link shows that the worker lives. `*intact` says whether all granules matched.
+Status Channel::ReceivePayload(int fd, std::span<std::byte> space,
+                               std::span<const std::uint32_t> checksums, bool* intact) {
+  constexpr std::size_t kGranulesAPiece = 4;
+  *intact = true;
   while (!space.empty()) {
-    const std::size_t length = std::min(space.size(), kPiece);
-    if (Status status = ReceiveExactly(fd, space.first(length), NoDeadline()); !status.ok()) {
-      return status;
-    }
+    const std::span<std::byte> piece =
+        space.first(std::min<std::size_t>(space.size(), kGranulesAPiece * kGranuleBytes));
+    if (Status status = ReceiveExactly(fd, piece, NoDeadline()); !status.ok()) return status;
     last_heard_ = Clock::now();
-    space = space.subspan(length);
+    const std::size_t granules = GranulesOf(piece.size());
+    *intact = *intact && std::ranges::equal(GranuleChecksums(piece), checksums.first(granules));
+    checksums = checksums.subspan(granules);
+    space = space.subspan(piece.size());
   }
   return {};
 }
@@ -326,8 +382,11 @@ Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const s
   std::span<std::byte> space;
   if (receiver != nullptr) space = receiver->Destination(data.offset, header.payload_bytes);
   if (space.size() == header.payload_bytes) {
-    if (Status status = ReceivePayload(fd, space); !status.ok()) return status;
-    if (GranuleChecksums(space) != data.checksums) {
+    bool intact = false;
+    if (Status status = ReceivePayload(fd, space, data.checksums, &intact); !status.ok()) {
+      return status;
+    }
+    if (!intact) {
       outcome.status = Error(Code::kCorrupt, "bytes do not match their checksum");
     } else if (receiver != nullptr && !space.empty()) {
       receiver->Received(data.offset, header.payload_bytes, data.checksums);
@@ -336,7 +395,7 @@ Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const s
     if (Status status = Discard(fd, header.payload_bytes); !status.ok()) return status;
     outcome.status = Error(Code::kInternal, "the worker sent bytes that were not asked for");
   }
-  const std::uint64_t received = ++received_;
+  ++received_;
   if (receiver != nullptr) {
     if ((header.flags & kFlagLast) != 0 || !outcome.status.ok()) {
       Finish(header.request_id, std::move(outcome));
@@ -344,7 +403,7 @@ Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const s
       Release(header.request_id);
     }
   }
-  AcknowledgeIfDue(received);
+  if (received_ - acknowledged_ >= kUnacknowledgedMax) Acknowledge();
   return {};
 }
 
@@ -384,17 +443,6 @@ void Channel::Finish(CallId id, BlockReceiver::Outcome outcome) {
   MutexLock lock(mutex_);
   calls_.erase(id);
   changed_.NotifyAll();
-}
-
-// Readers that have all they want say so, or the worker could not reuse the slots in place.
-void Channel::AcknowledgeIfDue(std::uint64_t received) {
-  {
-    MutexLock lock(mutex_);
-    if (!calls_.empty() && received % kUnacknowledgedMax != 0) return;
-  }
-  FrameHeader header;
-  header.type = FrameType::kAck;
-  Write(header, {});
 }
 
 void Channel::FailAll(const Error& error) {

@@ -131,14 +131,17 @@ class Channel {
   Status Open(std::stop_token stop) EXCLUDES(mutex_);
   Status Greet(int fd, std::stop_token stop);
   Status ReceiveFrames(int fd, std::stop_token stop) EXCLUDES(mutex_);
+  Result<bool> ReceiveHeader(int fd, FrameHeaderBytes& bytes, Deadline until);
+  bool CloseIfIdle() EXCLUDES(mutex_);
+  void Acknowledge();
   Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
-  Status ReceivePayload(int fd, std::span<std::byte> space);
+  Status ReceivePayload(int fd, std::span<std::byte> space,
+                        std::span<const std::uint32_t> checksums, bool* intact);
   Status Discard(int fd, std::uint32_t bytes);
   BlockReceiver* Claim(CallId id) EXCLUDES(mutex_);
   void Release(CallId id) EXCLUDES(mutex_);
   void Finish(CallId id, BlockReceiver::Outcome outcome) EXCLUDES(mutex_);
-  void AcknowledgeIfDue(std::uint64_t received) EXCLUDES(mutex_);
   void FailAll(const Error& error) EXCLUDES(mutex_);
 
   const Address address_;
@@ -146,7 +149,8 @@ class Channel {
   std::atomic<std::uint32_t> queue_depth_ = 0;
   std::atomic<std::uint16_t> holders_ = 1;
   std::atomic<Deadline> last_heard_ = Deadline();
-  std::atomic<std::uint64_t> received_ = 0;  // Data frames on this connection.
+  std::atomic<std::uint64_t> received_ = 0;      // Data frames on this connection.
+  std::atomic<std::uint64_t> acknowledged_ = 0;  // Of them, by the newest frame that was sent.
 
   mutable Mutex mutex_;  // Order: mutex_ before write_mutex_.
   CondVar changed_;

@@ -121,31 +121,48 @@ Status Connection::Greet(std::stop_token stop) {
 }
 
 Status Connection::ReadRequests() {
+  bool drained = false;
   while (active_.size() < shared_.outstanding_max) {
-    FrameHeaderBytes bytes;
-    const ssize_t received = recv(fd_.get(), bytes.data(), bytes.size(), 0);
+    if (input_end_ - input_begin_ >= kFrameHeaderBytes) {
+      if (Status status = ReadFrame(); !status.ok()) return status;
+      continue;
+    }
+    if (drained) return {};
+    std::copy(input_.begin() + input_begin_, input_.begin() + input_end_, input_.begin());
+    input_end_ -= std::exchange(input_begin_, 0);
+    const std::size_t room = input_.size() - input_end_;
+    const ssize_t received = recv(fd_.get(), input_.data() + input_end_, room, 0);
     if (received == 0) return Error(Code::kUnavailable, "the client closed the connection");
     if (received < 0) {
       if (errno == EAGAIN) return {};
       if (errno == EINTR) continue;
       return Error(Code::kUnavailable, std::strerror(errno));
     }
-    const std::span<std::byte> rest = std::span(bytes).subspan(static_cast<std::size_t>(received));
-    if (Status status = ReceiveExactly(fd_.get(), rest, Clock::now() + kFrameTimeout);
-        !status.ok()) {
-      return status;
-    }
-    if (Status status = ReadFrame(bytes); !status.ok()) return status;
+    input_end_ += static_cast<std::uint32_t>(received);
+    drained = static_cast<std::size_t>(received) < room;
   }
   return {};
 }
 
-Status Connection::ReadFrame(FrameHeaderBytes& bytes) {
-  const Result<FrameHeader> header = DecodeFrameHeader(bytes);
+// The first frame of the input; its body may still have to come.
+Status Connection::ReadFrame() {
+  const std::span<const std::byte> input =
+      std::span(input_).subspan(input_begin_, input_end_ - input_begin_);
+  const Result<FrameHeader> header = DecodeFrameHeader(input.first<kFrameHeaderBytes>());
   if (!header.ok()) return header.error();
   if (header.value().payload_bytes != 0) return Broken("a request with a payload");
-  std::vector<std::byte> body(header.value().body_bytes);
-  if (Status status = ReceiveExactly(fd_.get(), body, Clock::now() + kFrameTimeout); !status.ok()) {
+  const std::size_t length = header.value().body_bytes;
+  const std::span<const std::byte> here = input.subspan(kFrameHeaderBytes);
+  if (here.size() >= length) {
+    input_begin_ += static_cast<std::uint32_t>(kFrameHeaderBytes + length);
+    return Handle(header.value(), here.first(length));
+  }
+  std::vector<std::byte> body(length);
+  std::copy(here.begin(), here.end(), body.begin());
+  input_begin_ = input_end_ = 0;
+  if (Status status = ReceiveExactly(fd_.get(), std::span(body).subspan(here.size()),
+                                     Clock::now() + kFrameTimeout);
+      !status.ok()) {
     return status;
   }
   return Handle(header.value(), body);

@@ -4,6 +4,7 @@
 // frame at a time, and a frame with a payload only while it has a place on the link.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -65,7 +66,7 @@ class Connection {
   Status Greet(std::stop_token stop);
   // Reads what frames there are. kUnavailable: the client went.
   Status ReadRequests();
-  Status ReadFrame(FrameHeaderBytes& bytes);
+  Status ReadFrame();
   Status Handle(const FrameHeader& header, std::span<const std::byte> body);
   Status BeginReply(const FrameHeader& header, std::span<const std::byte> body);
   Status Acknowledged(std::uint64_t count);
@@ -86,6 +87,9 @@ class Connection {
   const ConnectionShared shared_;
   const std::shared_ptr<Waker> waker_;
   std::uint64_t reader_id_ = 0;
+  std::array<std::byte, 2048> input_;  // Frames that came: several requests a system call.
+  std::uint32_t input_begin_ = 0;
+  std::uint32_t input_end_ = 0;
   std::list<Active> active_;
   std::optional<SendGate::Ticket> ticket_;  // At most one a connection.
   std::optional<Outgoing> outgoing_;

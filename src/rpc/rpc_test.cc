@@ -274,7 +274,7 @@ TEST_F(RpcTest, AfterCancelTheReceiverIsLeftAlone) {
 
 TEST_F(RpcTest, CancellingWhileBytesArriveNeverWritesLate) {
   Channel channel(address_, {});
-  for (int round = 0; round < 50; ++round) {
+  for (std::uint32_t round = 0; round < 50; ++round) {
     auto receiver = std::make_shared<BufferReceiver>();
     const Channel::CallId id = channel.StartRead(CallOf(round % 8), receiver);
     if (round % 2 == 0) (void)channel.load();

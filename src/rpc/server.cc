@@ -87,6 +87,7 @@ void Server::State::Accept(std::stop_token stop) {
       Log(Level::kWarning, "connection refused: too many", {{"max", options.connections_max}});
       continue;
     }
+    LimitUnsent(accepted.value().get(), options.unsent_bytes_max);
     ++connections;
     // std::function wants copies, and a descriptor has one owner.
     auto fd = std::make_shared<UniqueFd>(std::move(accepted).value());

@@ -120,7 +120,7 @@ std::unique_ptr<Reply> BlockService::BeginRead(const ReadBlock& request, Request
   if (Status status = Valid(request); !status.ok()) return Refuse(status.error());
   Result<StorePath> path = parts_.stores.Find(request.store, request.path);
   if (!path.ok()) return Refuse(path.error());
-  const Store& store = *path.value().store;
+  const ServedStore& store = *path.value().store;
   const BlockKey key{{context.domain, store.uid, DigestOf(request.path), DigestOf(request.version)},
                      request.index};
   const std::uint16_t holders = HoldersOf(key, request, context);

@@ -22,9 +22,9 @@ class BlockService : public Service {
     std::string endpoint;  // Of the store, as resolved here.
     std::uint32_t block_bytes = 0;
     MemoryTier& tier;
-    Stores& stores;
+    ServedStores& stores;
     Fills& fills;
-    Lookups& lookups;
+    SharedLookups& lookups;
   };
 
   BlockService(Parts parts, HotFilesOptions hot_files);

@@ -51,6 +51,8 @@ struct Fills::Task {
 
   FillJob job;
   BlockWriter writer;
+  std::uint32_t size() { return static_cast<std::uint32_t>(writer.bytes().size()); }
+
   std::uint32_t filled = 0;  // From peers, verified; a second peer goes on from there.
   std::shared_ptr<std::atomic<BlockSource>> source;
   Deadline deadline;
@@ -182,7 +184,7 @@ void Fills::RunPeers(std::stop_token stop) {
 }
 
 void Fills::FillFromUpstream(Task& task) {
-  Store& store = *task.job.path.store;
+  ServedStore& store = *task.job.path.store;
   const std::uint64_t start = std::uint64_t{task.job.key.index} * options_.block_bytes;
   const ReadRange range{.path = task.job.path.path,
                         .version = task.job.request.version,
@@ -241,7 +243,7 @@ Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::
   BlockCall call;
   call.block = task.job.request;
   call.block.offset = task.filled;
-  call.block.length = static_cast<std::uint32_t>(task.writer.bytes().size()) - task.filled;
+  call.block.length = task.size() - task.filled;
   call.insist = true;
   call.peer = true;
   call.recheck = recheck;
@@ -254,11 +256,14 @@ Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::
       receiver->Await(channel, options_.patience, task.deadline, stop);
   if (!outcome) {
     channel.Cancel(id);
+    // All bytes are here and verified; only the end of the call is missing.
+    if (task.filled == task.size()) return {};
     if (stop.stop_requested()) return Error(Code::kCancelled, "the worker stops");
     peers_.Failed(member);
     return Error(Code::kUnavailable, "it sent nothing for a while");
   }
-  if (outcome->status.ok() && task.filled != task.writer.bytes().size()) {
+  if (task.filled == task.size()) outcome->status = {};
+  if (outcome->status.ok() && task.filled != task.size()) {
     return Error(Code::kInternal, "it sent less than was asked for");
   }
   if (outcome->status.ok() || outcome->status.error().code() != Code::kUnavailable) {

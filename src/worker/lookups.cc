@@ -29,8 +29,8 @@ std::string DirectoryOf(const std::string& path) {
 
 }  // namespace
 
-struct Lookups::Question {
-  Store* store = nullptr;
+struct SharedLookups::Question {
+  ServedStore* store = nullptr;
   std::string path;
   bool list = false;
   std::string after;
@@ -41,20 +41,20 @@ struct Lookups::Question {
   }
 };
 
-struct Lookups::Answer {
+struct SharedLookups::Answer {
   Deadline asked_at;
   Status status;
   LookupReply reply;  // Its age is filled in when it is given.
 };
 
-struct Lookups::Flight {
+struct SharedLookups::Flight {
   Question question;
   std::string key;  // Of `flights_`: the question's with its generation.
   std::uint64_t generation = 0;
   bool with_listing = false;  // Fetch the whole directory first.
 };
 
-class Lookups::Waiting {
+class SharedLookups::Waiting {
  public:
   explicit Waiting(std::shared_ptr<Waker> waker) : waker_(std::move(waker)) {}
 
@@ -77,7 +77,7 @@ class Lookups::Waiting {
   AnswerPointer answer_ GUARDED_BY(mutex_);
 };
 
-class Lookups::WaitingReply : public Reply {
+class SharedLookups::WaitingReply : public Reply {
  public:
   WaitingReply(std::shared_ptr<Waiting> waiting, bool list)
       : waiting_(std::move(waiting)), list_(list) {}
@@ -104,7 +104,7 @@ class Lookups::WaitingReply : public Reply {
   const bool list_;
 };
 
-Lookups::Lookups(LookupOptions options)
+SharedLookups::SharedLookups(LookupOptions options)
     : options_(options),
       flights_(kFlightsMax, kWaitersMax),
       names_(options.names_max),
@@ -115,25 +115,25 @@ Lookups::Lookups(LookupOptions options)
   }
 }
 
-Lookups::~Lookups() {
+SharedLookups::~SharedLookups() {
   threads_.RequestStop();
   queue_.Close();
   threads_.StopAndJoin();
 }
 
-std::unique_ptr<Reply> Lookups::Stat(StorePath path, const RequestContext& context,
-                                     std::chrono::milliseconds max_age) {
+std::unique_ptr<Reply> SharedLookups::Stat(StorePath path, const RequestContext& context,
+                                           std::chrono::milliseconds max_age) {
   return Ask({path.store, std::move(path.path), false, ""}, context, max_age);
 }
 
-std::unique_ptr<Reply> Lookups::List(StorePath path, std::string after,
-                                     const RequestContext& context,
-                                     std::chrono::milliseconds max_age) {
+std::unique_ptr<Reply> SharedLookups::List(StorePath path, std::string after,
+                                           const RequestContext& context,
+                                           std::chrono::milliseconds max_age) {
   return Ask({path.store, std::move(path.path), true, std::move(after)}, context, max_age);
 }
 
-std::unique_ptr<Reply> Lookups::Ask(Question question, const RequestContext& context,
-                                    std::chrono::milliseconds max_age) {
+std::unique_ptr<Reply> SharedLookups::Ask(Question question, const RequestContext& context,
+                                          std::chrono::milliseconds max_age) {
   const Deadline now = Clock::now();
   const StalenessBound bound(max_age);
   const auto waiting = std::make_shared<Waiting>(context.waker);
@@ -176,7 +176,7 @@ std::unique_ptr<Reply> Lookups::Ask(Question question, const RequestContext& con
   return reply;
 }
 
-void Lookups::RunThread(std::stop_token stop) {
+void SharedLookups::RunThread(std::stop_token stop) {
   while (const std::optional<std::shared_ptr<Flight>> popped = queue_.Pop()) {
     const Flight& flight = **popped;
     const Deadline asked_at = Clock::now();
@@ -193,8 +193,8 @@ void Lookups::RunThread(std::stop_token stop) {
   }
 }
 
-Lookups::AnswerPointer Lookups::AskUpstream(const Flight& flight, Deadline asked_at,
-                                            std::stop_token stop) {
+SharedLookups::AnswerPointer SharedLookups::AskUpstream(const Flight& flight, Deadline asked_at,
+                                                        std::stop_token stop) {
   const Question& question = flight.question;
   Upstream& upstream = *question.store->upstream;
   const Deadline deadline = asked_at + options_.timeout;
@@ -223,7 +223,7 @@ Lookups::AnswerPointer Lookups::AskUpstream(const Flight& flight, Deadline asked
   return answer;
 }
 
-void Lookups::KeepListing(const Question& name, Deadline asked_at, std::stop_token stop) {
+void SharedLookups::KeepListing(const Question& name, Deadline asked_at, std::stop_token stop) {
   const std::string directory = DirectoryOf(name.path);
   std::string after;
   for (int pages = 0; pages < kListingPagesMax; ++pages) {
@@ -245,12 +245,12 @@ void Lookups::KeepListing(const Question& name, Deadline asked_at, std::stop_tok
   }
 }
 
-void Lookups::Keep(const Question& question, AnswerPointer answer) {
+void SharedLookups::Keep(const Question& question, AnswerPointer answer) {
   Kept& kept = question.list ? pages_ : names_;
   kept.Use(question.Key(), [](const AnswerPointer&) {}) = std::move(answer);
 }
 
-void Lookups::End(const Flight& flight, AnswerPointer answer, bool keep) {
+void SharedLookups::End(const Flight& flight, AnswerPointer answer, bool keep) {
   std::vector<std::shared_ptr<Waiting>> waiters;
   {
     MutexLock lock(mutex_);

@@ -1,4 +1,4 @@
-// Lookups: attributes and listings at a directory's home, asked once for the whole pool.
+// SharedLookups: attributes and listings at a directory's home, asked once for the whole pool.
 //
 // Invariant: an answer's age counts from before the upstream was asked, and an answer older than
 // the asker's bound is never given. With a bound of 0 a question only joins a check that was not
@@ -32,10 +32,10 @@ struct LookupOptions {
 };
 
 // Thread safety: safe.
-class Lookups {
+class SharedLookups {
  public:
-  explicit Lookups(LookupOptions options);
-  ~Lookups();
+  explicit SharedLookups(LookupOptions options);
+  ~SharedLookups();
 
   // The reply to a Stat or List of `path`; never blocks.
   std::unique_ptr<Reply> Stat(StorePath path, const RequestContext& context,

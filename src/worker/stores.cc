@@ -27,10 +27,15 @@ bool Climbs(std::string_view path) {
 
 }  // namespace
 
-Stores::Stores(UpstreamOptions options, std::vector<std::string> allow)
+Result<Location> ParseAllowed(const std::string& url) {
+  if (url == "s3://") return Location{.scheme = "s3", .bucket = "", .path = ""};
+  return ParseLocation(url);
+}
+
+ServedStores::ServedStores(UpstreamOptions options, std::vector<std::string> allow)
     : options_(std::move(options)) {
   for (const std::string& url : allow) {
-    Result<Location> location = ParseLocation(url);
+    Result<Location> location = ParseAllowed(url);
     if (location.ok()) {
       allow_.push_back(std::move(location).value());
     } else if (allow_status_.ok()) {
@@ -39,9 +44,10 @@ Stores::Stores(UpstreamOptions options, std::vector<std::string> allow)
   }
 }
 
-const Location* Stores::Covering(const Location& location) const {
+const Location* ServedStores::Covering(const Location& location) const {
   for (const Location& prefix : allow_) {
-    if (prefix.scheme == location.scheme && prefix.bucket == location.bucket &&
+    if (prefix.scheme == location.scheme &&
+        (prefix.bucket.empty() || prefix.bucket == location.bucket) &&
         Covers(prefix.path, location.path)) {
       return &prefix;
     }
@@ -49,7 +55,7 @@ const Location* Stores::Covering(const Location& location) const {
   return nullptr;
 }
 
-Result<StorePath> Stores::Find(const std::string& url, const std::string& path) {
+Result<StorePath> ServedStores::Find(const std::string& url, const std::string& path) {
   if (!allow_status_.ok()) return allow_status_.error();
   Result<Location> parsed = ParseLocation(fmt::format("{}/", url));
   if (!parsed.ok()) return std::move(parsed).error();
@@ -81,7 +87,7 @@ Result<StorePath> Stores::Find(const std::string& url, const std::string& path) 
     }
     Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(root, options_);
     if (!upstream.ok()) return std::move(upstream).error();
-    auto store = std::make_unique<Store>();
+    auto store = std::make_unique<ServedStore>();
     store->upstream = std::move(upstream).value();
     store->root = root.path;
     store->dataset = StoreName(location, options_);

@@ -1,4 +1,4 @@
-// Stores: the upstreams of a worker, and what it may fetch from them.
+// ServedStores: the upstreams of a worker, and what it may fetch from them.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 namespace forebay {
 
 // One store of a worker. Lives as long as the worker.
-struct Store {
+struct ServedStore {
   std::unique_ptr<Upstream> upstream;
   std::string root;     // Prefix of every path that the upstream is asked for, cut off before.
   std::string dataset;  // Label in metrics.
@@ -23,15 +23,18 @@ struct Store {
 
 // A path in a store, as its upstream takes it.
 struct StorePath {
-  Store* store = nullptr;
+  ServedStore* store = nullptr;
   std::string path;
 };
 
+// An entry of `allow`: a URL prefix; "s3://" is every bucket. Errors: those of ParseLocation.
+Result<Location> ParseAllowed(const std::string& url);
+
 // Thread safety: safe.
-class Stores {
+class ServedStores {
  public:
   // `allow`: URL prefixes, matched by whole components; empty: anything but "file:".
-  Stores(UpstreamOptions options, std::vector<std::string> allow);
+  ServedStores(UpstreamOptions options, std::vector<std::string> allow);
 
   // The store of `url` ("s3://BUCKET" or "file://") and `path` in it.
   // Errors: kDenied if `allow` does not cover it; kInvalidArgument; kOverloaded beyond kStoresMax.
@@ -47,7 +50,7 @@ class Stores {
   std::vector<Location> allow_;
   Status allow_status_;
   Mutex mutex_;
-  std::map<std::string, std::unique_ptr<Store>> stores_ GUARDED_BY(mutex_);
+  std::map<std::string, std::unique_ptr<ServedStore>> stores_ GUARDED_BY(mutex_);
 };
 
 }  // namespace forebay

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/metrics.h"
@@ -65,10 +66,10 @@ Status Validated(const WorkerOptions& options) {
 // In the order of dependence: each part is destroyed before what it uses.
 struct Worker::State {
   std::unique_ptr<MemoryTier> tier;
-  std::unique_ptr<Stores> stores;
+  std::unique_ptr<ServedStores> stores;
   std::unique_ptr<Peers> peers;
   std::unique_ptr<Fills> fills;
-  std::unique_ptr<Lookups> lookups;
+  std::unique_ptr<SharedLookups> lookups;
   std::unique_ptr<BlockService> service;
   std::unique_ptr<Server> server;
 
@@ -108,18 +109,21 @@ Result<std::unique_ptr<Worker>> Worker::Start(WorkerOptions options) {
   Metrics().SetGauge("forebay_cache_capacity_bytes", "Quota of the tier.", {{"tier", "memory"}},
                      [raw_tier] { return static_cast<double>(raw_tier->usage().capacity_bytes); });
 
-  state->stores = std::make_unique<Stores>(std::move(upstream).value(), options.members.allow);
+  state->stores =
+      std::make_unique<ServedStores>(std::move(upstream).value(), options.members.allow);
   state->fills = std::make_unique<Fills>(
       FillOptions{.block_bytes = block_bytes, .upstream_threads = options.upstream_concurrency},
       *state->peers);
-  state->lookups = std::make_unique<Lookups>(LookupOptions{});
+  state->lookups = std::make_unique<SharedLookups>(LookupOptions{});
   state->service = std::make_unique<BlockService>(
       BlockService::Parts{options.name, endpoint, block_bytes, *state->tier, *state->stores,
                           *state->fills, *state->lookups},
       HotFilesOptions{.members = static_cast<std::uint32_t>(options.members.members.size()),
                       .capacity_bytes = options.memory_bytes});
-  Result<std::unique_ptr<Server>> server =
-      Server::Start(ServerOptions{.address = options.address}, *state->service);
+  Result<std::unique_ptr<Server>> server = Server::Start(
+      ServerOptions{.address = options.address,
+                    .unsent_bytes_max = std::clamp(block_bytes / 8, 16u << 10, 512u << 10)},
+      *state->service);
   if (!server.ok()) return std::move(server).error();
   state->server = std::move(server).value();
   return std::unique_ptr<Worker>(new Worker(std::move(state)));

@@ -1,8 +1,8 @@
 """Runs the real `forebay` binary: workers, client verbs, and an S3 server.
 
-Everything lives in a directory of its own below /tmp (short, as unix socket paths are limited) and is
-gone afterwards. The environment of the programs holds no FOREBAY_ and AWS_ variables but those a test
-sets.
+Everything lives in a directory of its own below /tmp (short, as unix socket paths are limited) and
+is gone afterwards. The environment of the programs holds no FOREBAY_ and AWS_ variables but those a
+test sets.
 """
 
 import contextlib
@@ -33,7 +33,8 @@ class Outcome:
 
 
 def clean_environment(home, extra=None):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FOREBAY_", "AWS_", "XDG_"))}
+    environment = {k: v for k, v in os.environ.items()
+                   if not k.startswith(("FOREBAY_", "AWS_", "XDG_"))}
     environment["HOME"] = str(home)
     environment.update(extra or {})
     return environment
@@ -148,7 +149,8 @@ class ForebayTest(unittest.TestCase):
             if isinstance(value, list):
                 lines.append(f"{key}: [" + ", ".join(f'"{v}"' for v in value) + "]")
             elif isinstance(value, dict):
-                lines.append(f"{key}: {{" + ", ".join(f'{k}: "{v}"' for k, v in value.items()) + "}")
+                pairs = ", ".join(f'{k}: "{v}"' for k, v in value.items())
+                lines.append(f"{key}: {{{pairs}}}")
             else:
                 lines.append(f"{key}: {value}")
         path = self.dir / name
@@ -182,7 +184,8 @@ class ForebayTest(unittest.TestCase):
             worker.ready_line = process.stdout.readline().decode()
             if not worker.ready_line.startswith("ready "):
                 process.wait(timeout=START_TIMEOUT)
-                raise AssertionError(f"{name} ended with {process.returncode}: {log_path.read_text()}")
+                raise AssertionError(
+                    f"{name} ended with {process.returncode}: {log_path.read_text()}")
         return worker
 
     def start_pool(self, count=2, memory="64MiB", env=None, **settings):
@@ -236,8 +239,10 @@ class S3Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         process = subprocess.Popen(
-            [VERSITYGW, "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet", "posix", str(root)],
-            env=clean_environment(test.dir, {"ROOT_ACCESS_KEY": self.KEY, "ROOT_SECRET_KEY": self.SECRET}),
+            [VERSITYGW, "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet", "posix",
+             str(root)],
+            env=clean_environment(test.dir, {"ROOT_ACCESS_KEY": self.KEY,
+                                             "ROOT_SECRET_KEY": self.SECRET}),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         def end():
@@ -254,11 +259,12 @@ class S3Server:
         self.rclone("mkdir", "s3:bucket")
 
     def rclone(self, *arguments):
-        subprocess.run(["rclone", *arguments], check=True, capture_output=True, env=clean_environment(
-            self.test.dir,
-            {"RCLONE_CONFIG_S3_TYPE": "s3", "RCLONE_CONFIG_S3_PROVIDER": "Other",
-             "RCLONE_CONFIG_S3_ENDPOINT": self.url, "RCLONE_CONFIG_S3_ACCESS_KEY_ID": self.KEY,
-             "RCLONE_CONFIG_S3_SECRET_ACCESS_KEY": self.SECRET, "RCLONE_CONFIG_S3_REGION": "us-east-1"}))
+        remote = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": self.url,
+                  "ACCESS_KEY_ID": self.KEY, "SECRET_ACCESS_KEY": self.SECRET,
+                  "REGION": "us-east-1"}
+        environment = {f"RCLONE_CONFIG_S3_{key}": value for key, value in remote.items()}
+        subprocess.run(["rclone", *arguments], check=True, capture_output=True,
+                       env=clean_environment(self.test.dir, environment))
 
     def put_tree(self, directory, prefix=""):
         self.rclone("copy", str(directory), f"s3:bucket/{prefix}")

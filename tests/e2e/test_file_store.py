@@ -6,14 +6,15 @@ import pathlib
 import random
 import signal
 import subprocess
+import time
 import unittest
 
 import harness
 
 RANDOM = random.Random(7)
 BIG = RANDOM.randbytes((9 << 20) + 12_345)  # Three blocks, the last one short.
-ODD_NAMES = ["with space", "\u00fcn\u00efcode-\u65e5\u672c", "new\nline", "n" * 255, "[a,b]", "%41", "a=b&c?d#e",
-             "-dash", "'quote\"", "back\\slash", "*"]
+ODD_NAMES = ["with space", "\u00fcn\u00efcode-\u65e5\u672c", "new\nline", "n" * 255, "[a,b]", "%41",
+             "a=b&c?d#e", "-dash", "'quote\"", "back\\slash", "*"]
 TREE = {"big.bin": BIG, "small.txt": b"hello\n", "empty": b"", "sub/deep/x": b"x", "sub/y": b"yy"}
 
 
@@ -66,8 +67,8 @@ class Verbs:
     def test_stat(self):
         root = self.make_tree(TREE)
         os.utime(root / "small.txt", (1_767_225_600, 1_767_225_600))
-        outcome = self.forebay("stat", "-o", "json", f"file://{root}/small.txt", f"file://{root}/sub",
-                               f"file://{root}/none")
+        outcome = self.forebay("stat", "-o", "json", f"file://{root}/small.txt",
+                               f"file://{root}/sub", f"file://{root}/none")
         self.check(outcome, 1, f"stat: file://{root}/none")
         file, directory = json.loads(outcome.out)
         self.assertEqual(file["name"], f"file://{root}/small.txt")
@@ -85,7 +86,8 @@ class Verbs:
                               ("small.txt", "file", 6), ("sub", "dir", 0)])
         deep = self.forebay("ls", "-R", "-o", "name", f"file://{root}")
         self.assertEqual(deep.out.decode().split(),
-                         ["big.bin", "empty", "small.txt", "sub", "sub/deep", "sub/deep/x", "sub/y"])
+                         ["big.bin", "empty", "small.txt", "sub", "sub/deep", "sub/deep/x",
+                          "sub/y"])
         one = json.loads(self.forebay("ls", "-o", "json", f"file://{root}/empty").out)
         self.assertEqual([(e["name"], e["size"]) for e in one], [(f"file://{root}/empty", 0)])
         for form in ("table", "wide", "yaml"):
@@ -101,7 +103,8 @@ class Verbs:
         self.assertEqual(target.read_bytes(), BIG)
         into = self.dir / "into"
         into.mkdir()
-        self.check(self.forebay("cp", f"file://{root}/big.bin", f"file://{root}/small.txt", into), 0)
+        self.check(self.forebay("cp", f"file://{root}/big.bin", f"file://{root}/small.txt", into),
+                   0)
         self.assertEqual((into / "small.txt").read_bytes(), b"hello\n")
         self.assertEqual(sorted(os.listdir(into)), ["big.bin", "small.txt"])
 
@@ -131,8 +134,8 @@ class Verbs:
     def test_bench_read(self):
         root = self.make_tree(TREE)
         total = sum(map(len, TREE.values()))
-        outcome = self.forebay("bench", "read", f"file://{root}", "--tasks", "5", "--processes", "2",
-                               "-o", "json")
+        outcome = self.forebay("bench", "read", f"file://{root}", "--tasks", "5",
+                               "--processes", "2", "-o", "json")
         self.check(outcome, 0)
         report = json.loads(outcome.out)
         self.assertEqual(set(report), {"bytes", "seconds", "bytesPerSecond", "taskSeconds",
@@ -214,7 +217,7 @@ class ThroughAPool(Verbs, harness.ForebayTest):
         for path in root.rglob("*"):
             os.utime(path, (1_767_225_600, 1_767_225_600))
         # A file whose ctime is younger than 2 s is served, not kept.
-        harness.wait_until(lambda: all(p.stat().st_ctime + 2.1 < __import__("time").time()
+        harness.wait_until(lambda: all(p.stat().st_ctime + 2.1 < time.time()
                                        for p in root.rglob("*")), "old files")
         self.check(self.forebay("bench", "fill", f"file://{root}", "-o", "json"), 0)
         outcome = self.forebay("bench", "read", f"file://{root}", "-o", "json")

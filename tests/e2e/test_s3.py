@@ -35,17 +35,19 @@ class S3(harness.ForebayTest):
                                        "s3://bucket/p/q/new\nline", *flags)
                 self.check(outcome, 1, "s3://bucket/none")
                 self.assertEqual(outcome.out, BIG + b"y")
-                entries = json.loads(self.forebay("ls", "-o", "json", "-R", "s3://bucket/p", *flags).out)
-                self.assertEqual({e["name"] for e in entries if e["type"] == "file"},
-                                 {n.removeprefix("p/") for n in TREE})
-                self.assertTrue(all(e["version"].startswith('"') for e in entries if e["type"] == "file"))
-                stat = json.loads(self.forebay("stat", "-o", "json", "s3://bucket/p/big.bin", *flags).out)
+                outcome = self.forebay("ls", "-o", "json", "-R", "s3://bucket/p", *flags)
+                files = [e for e in json.loads(outcome.out) if e["type"] == "file"]
+                self.assertEqual({e["name"] for e in files}, {n.removeprefix("p/") for n in TREE})
+                self.assertTrue(all(e["version"].startswith('"') for e in files))
+                outcome = self.forebay("stat", "-o", "json", "s3://bucket/p/big.bin", *flags)
+                stat = json.loads(outcome.out)
                 self.assertEqual(stat[0]["size"], len(BIG))
                 target = self.dir / f"copy{len(flags)}"
                 self.check(self.forebay("cp", "-r", "s3://bucket/p", target, *flags), 0)
                 for name, content in TREE.items():
                     self.assertEqual((target / name.removeprefix("p/")).read_bytes(), content)
-                outcome = self.forebay("bench", "read", "s3://bucket/", "--tasks=4", "-o", "json", *flags)
+                outcome = self.forebay("bench", "read", "s3://bucket/", "--tasks=4", "-o", "json",
+                                       *flags)
                 self.check(outcome, 0)
                 self.assertEqual(json.loads(outcome.out)["bytes"], 4 * sum(map(len, TREE.values())))
                 if flags:
@@ -59,7 +61,8 @@ class S3(harness.ForebayTest):
         self.check(outcome, 0)
         self.assertEqual(outcome.out, b"hello\n")
         outcome = self.forebay("cat", "s3://bucket/p/small.txt", "--option",
-                               f"endpoint={self.server.url}", "--option", "path-style=true", env=env)
+                               f"endpoint={self.server.url}", "--option", "path-style=true",
+                               env=env)
         self.check(outcome, 0)
         (self.dir / ".aws").mkdir()
         (self.dir / ".aws/credentials").write_text(
@@ -71,7 +74,8 @@ class S3(harness.ForebayTest):
 
     def test_what_a_store_refuses_is_said(self):
         wrong = dict(self.server.environment, AWS_SECRET_ACCESS_KEY="wrong")
-        self.check(self.forebay("cat", "s3://bucket/p/small.txt", env=wrong), 1, "s3://bucket/p/small.txt")
+        url = "s3://bucket/p/small.txt"
+        self.check(self.forebay("cat", url, env=wrong), 1, url)
         self.check(self.forebay("cat", "s3://bucket/p/small.txt", "--no-sign-request"), 1)
         self.check(self.forebay("ls", "s3://no-such-bucket"), 1, "no-such-bucket")
 

@@ -11,7 +11,8 @@ import harness
 
 class Life(harness.ForebayTest):
     def one(self, *more, memory="64MiB", **settings):
-        members = self.write_members([("life", f"unix:{self.dir}/w")], allow=["file:///"], **settings)
+        members = self.write_members([("life", f"unix:{self.dir}/w")], allow=["file:///"],
+                                     **settings)
         return self.start_worker("life", f"unix:{self.dir}/w", members, *more, memory=memory)
 
     def test_ready_line_health_and_metrics(self):
@@ -60,7 +61,8 @@ class Life(harness.ForebayTest):
 
 
 class Refusals(harness.ForebayTest):
-    def refused(self, code, texts, *arguments, members=None, name="w", address=None, memory="64MiB"):
+    def refused(self, code, texts, *arguments, members=None, name="w", address=None,
+                memory="64MiB"):
         members = members or self.write_members([("w", f"unix:{self.dir}/w")], allow=["file:///"])
         outcome = self.run_forebay("worker", "--name", name, "--address",
                                    address or f"unix:{self.dir}/w", "--memory", memory, "--members",
@@ -84,7 +86,7 @@ class Refusals(harness.ForebayTest):
             with self.subTest(name=name):
                 path = self.dir / name
                 path.write_text(text)
-                self.refused(2, ["--members" if name != "empty" else ""], members=path)
+                self.refused(2, ["--members"], members=path)
         self.refused(2, ["--members", "no such file"], members=self.dir / "none")
 
     def test_beyond_loopback_needs_insecure_and_allow(self):
@@ -92,6 +94,10 @@ class Refusals(harness.ForebayTest):
         self.refused(2, ["--insecure"], members=members, address="0.0.0.0:0")
         self.refused(2, ["allow"], "--insecure", members=members, address="0.0.0.0:0")
         self.refused(2, ["--http", "--insecure"], "--http", "0.0.0.0:0")
+
+    def test_a_wrong_allow_is_found_at_start(self):
+        members = self.write_members([("w", f"unix:{self.dir}/w")], allow=["s3://"])
+        self.refused(2, ["--members", "allow", "s3://BUCKET"], members=members)
 
     def test_taken_addresses(self):
         with socket.socket() as taken:

@@ -4,13 +4,13 @@
 A mutant is a file NN-name.patch: a unified diff for `git apply`, preceded by comment lines:
 
     # killed-by: core_test [argument...]      build this target and run it, or
-    # killed-by-command: ARGV...              build `forebay`, run this (no shell) in the scratch tree
-                                              with FOREBAY_BINARY in its environment
+    # killed-by-command: ARGV...              build `forebay`, run this (no shell) in the scratch
+                                              tree with FOREBAY_BINARY in its environment
     # builds: TARGET...                       optional, instead of what the line above builds
 
-Each killer must be green without the mutant and red with it. A patch that does not apply or does not
-compile is an error of the patch. Prints `killed`, `SURVIVED` or `ERROR` for each; exit 1 unless all
-are killed. Works on a copy of the tree in build/mutants, never on the tree itself.
+Each killer must be green without the mutant and red with it. A patch that does not apply or does
+not compile is an error of the patch. Prints `killed`, `SURVIVED` or `ERROR` for each; exit 1 unless
+all are killed. Works on a copy of the tree in build/mutants, never on the tree itself.
 """
 
 import argparse
@@ -136,6 +136,9 @@ def is_green(killer, timeout_s):
     env = dict(os.environ)
     if "forebay" in killer.targets:
         env["FOREBAY_BINARY"] = executable("forebay")
+    # What tools/setup brought lies in the tree itself, not in its copy.
+    env.setdefault("FOREBAY_VERSITYGW", str(ROOT / "build" / "tools" / "versitygw"))
+    env.setdefault("FOREBAY_MOTO", str(ROOT / "build" / "venv" / "bin" / "moto_server"))
     return run(list(killer.argv), timeout_s, env)[0] == 0
 
 

@@ -1,4 +1,4 @@
-"""Every header compiles alone. build/tidy remembers, by contents, what did."""
+"""Every header compiles alone (build/tidy remembers, by contents, what did); no type twice."""
 
 import concurrent.futures
 import hashlib
@@ -6,6 +6,9 @@ import pathlib
 import re
 import subprocess
 
+# At the first column: what is nested or in an unnamed namespace of a source is nobody else's.
+TYPE = re.compile(r"^(?:class|struct|enum class|union) (?:\S+ )*?(\w+)(?: final)?(?: :[^;{]*)? \{",
+                  re.MULTILINE)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
@@ -30,6 +33,15 @@ def compile_alone(tree, header):
     return "" if done.returncode == 0 else f"{header}: does not compile alone: {lines[0][:200]}"
 
 
+def repeated_types(tree):
+    """Two types of one name are one type to the linker: it takes either's functions for both."""
+    first = {}
+    for header in tree.matching(r"(src|include)/.*\.h"):
+        for name in TYPE.findall(tree.read(header)):
+            if first.setdefault(name, header) != header:
+                yield f"{header}: defines {name}, which {first[name]} defines, too"
+
+
 def check(tree):
     cache = pathlib.Path(tree.root) / "build/tidy/headers"
     cache.mkdir(parents=True, exist_ok=True)
@@ -39,7 +51,7 @@ def check(tree):
         mark = cache / hashlib.sha256((header + "\0" + text).encode()).hexdigest()
         if not mark.exists():
             waiting[header] = mark
-    problems = []
+    problems = list(repeated_types(tree))
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         for header, problem in zip(waiting, pool.map(lambda h: compile_alone(tree, h), waiting)):
             if problem:

@@ -53,6 +53,12 @@ class Planted(unittest.TestCase):
     def test_a_header_that_needs_another(self):
         self.assert_refused(check_headers, "src/core/a.h", HEAD + "std::string Name();\n", "alone")
 
+    def test_a_type_that_another_header_defines(self):
+        tree = Tree(ROOT, {"src/worker/a.h": HEAD + "class Client {};\n"})
+        problems = list(check_headers.repeated_types(tree))
+        self.assertEqual(problems, ["src/worker/a.h: defines Client, which src/client/client.h "
+                                    "defines, too"])
+
     def test_sizes(self):
         body = "".join(f"  int v{i} = {i};\n" for i in range(69))
         for text, naming in (
