@@ -136,7 +136,7 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
   if (!members.ok()) return std::move(members).error();
   options.members = std::move(members).value();
   for (const std::string& url : options.members.allow) {
-    const Result<Location> location = ParseAllowed(url);
+    const Result<Location> location = AllowedPrefix(url);
     if (!location.ok()) return Error(location.error()).Within("--members: allow");
   }
   options.memory_bytes = settings.Size("memory");

@@ -30,8 +30,8 @@ struct ClientOptions {
   // Requests that this client may have at the upstream at a time when workers fail; it starts at 4
   // and adapts (AIMD). Without members all of it is used at once. 1 to 256.
   std::uint32_t upstream_concurrency_max = 16;
-  // Outstanding bytes of one reader, at most. At least two blocks are always allowed. More than what
-  // is on its way only makes memory colder: 32 MiB was measured slower over loopback.
+  // Outstanding bytes of one reader, at most. At least two blocks are always allowed. More than
+  // what is on its way only makes memory colder: 32 MiB was measured slower over loopback.
   std::uint64_t window_bytes_max = std::uint64_t{16} << 20;
   // A worker that sent nothing of a block for this long is given up for that block.
   std::chrono::milliseconds stall_patience{2000};

@@ -27,7 +27,7 @@ bool Climbs(std::string_view path) {
 
 }  // namespace
 
-Result<Location> ParseAllowed(const std::string& url) {
+Result<Location> AllowedPrefix(const std::string& url) {
   if (url == "s3://") return Location{.scheme = "s3", .bucket = "", .path = ""};
   return ParseLocation(url);
 }
@@ -35,7 +35,7 @@ Result<Location> ParseAllowed(const std::string& url) {
 ServedStores::ServedStores(UpstreamOptions options, std::vector<std::string> allow)
     : options_(std::move(options)) {
   for (const std::string& url : allow) {
-    Result<Location> location = ParseAllowed(url);
+    Result<Location> location = AllowedPrefix(url);
     if (location.ok()) {
       allow_.push_back(std::move(location).value());
     } else if (allow_status_.ok()) {

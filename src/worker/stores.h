@@ -28,7 +28,7 @@ struct StorePath {
 };
 
 // An entry of `allow`: a URL prefix; "s3://" is every bucket. Errors: those of ParseLocation.
-Result<Location> ParseAllowed(const std::string& url);
+Result<Location> AllowedPrefix(const std::string& url);
 
 // Thread safety: safe.
 class ServedStores {

@@ -96,8 +96,8 @@ class Refusals(harness.ForebayTest):
         self.refused(2, ["--http", "--insecure"], "--http", "0.0.0.0:0")
 
     def test_a_wrong_allow_is_found_at_start(self):
-        members = self.write_members([("w", f"unix:{self.dir}/w")], allow=["s3://"])
-        self.refused(2, ["--members", "allow", "s3://BUCKET"], members=members)
+        members = self.write_members([("w", f"unix:{self.dir}/w")], allow=["s3:/b"])
+        self.refused(2, ["--members", "allow", "s3:/b"], members=members)
 
     def test_taken_addresses(self):
         with socket.socket() as taken:

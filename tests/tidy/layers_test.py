@@ -20,7 +20,7 @@ class Layers(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.tree = pathlib.Path(self.folder.name)
         shutil.copy(ROOT / "CMakeLists.txt", self.tree)
-        for name in ("cmake", "src", "examples/market", "tools/netlab"):
+        for name in ("cmake", "src", "examples/market", "tools/netlab", "bench"):
             shutil.copytree(ROOT / name, self.tree / name)
         (self.tree / "tests").mkdir()
         (self.tree / "tests/CMakeLists.txt").touch()
