@@ -5,6 +5,7 @@ Stands on tests/e2e/harness.py and tests/store/fault_proxy.py.
 
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -32,6 +33,17 @@ def pool_total(workers, name, *labels):
 
 class PoolTest(harness.ForebayTest):
     """Pools over files, and over S3 through `self.proxy`."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.unmount_what_is_left)
+
+    def unmount_what_is_left(self):
+        """A worker that had to be killed leaves its tier's mount, and memory in it."""
+        for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+            where = line.split()[1]
+            if where.startswith(f"{self.dir}/"):
+                subprocess.run(["umount", "-l", where], check=True)
 
     def old_tree(self, files):
         """make_tree(), and its files are old enough to be cached."""
