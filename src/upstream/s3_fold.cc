@@ -14,7 +14,9 @@ namespace {
 constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
 
 bool FitsATree(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.find('\0') == std::string_view::npos;
+  constexpr std::string_view kNever("/\0", 2);
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(kNever) == std::string_view::npos;
 }
 
 Attributes AttributesOf(const S3Object& object) {
@@ -75,7 +77,7 @@ Result<ListPage> FoldPage(const S3Listing& listing, const std::string& directory
     const std::string name = object.key.substr(directory.size());
     const bool is_marker = name.empty() && object.size == 0;
     if (is_marker) continue;
-    if (!FitsATree(name) || name.find('/') != std::string::npos) {
+    if (!FitsATree(name)) {
       ++page.left_out;
     } else {
       names.insert_or_assign(name, AttributesOf(object));
