@@ -221,18 +221,23 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
       return AskNext(id, read);
     case Code::kNotHere:
     case Code::kStale:
+    case Code::kDeadlineExceeded:  // Of a fill that somebody else began earlier; ours is not over.
       workers.Answered(member, read.key.file, outcome.load);
       read.failed.push_back(member);
       return AskNext(id, read);
     case Code::kUnavailable:
     case Code::kInternal:
     case Code::kCancelled:  // Not by us: the worker is on its way out.
-      workers.Failed(member);
+      // What it answered is the store's trouble; only silence is the worker's own.
+      if (workers.link(member).last_heard() >= read.asked_at) {
+        workers.Answered(member, read.key.file, outcome.load);
+      } else {
+        workers.Failed(member);
+      }
       read.failed.push_back(member);
       return AskNext(id, read);
     case Code::kNotFound:
     case Code::kInvalidArgument:  // Also a refused handshake: its words say what to change.
-    case Code::kDeadlineExceeded:
     case Code::kChanged:
     case Code::kDenied:
       workers.Answered(member, read.key.file, outcome.load);
@@ -259,7 +264,11 @@ void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
   if (now >= GiveUpAt(read)) {
     ++read.attempt;
     link.Cancel(read.call);
-    backends_.workers.Failed(read.member);
+    if (Pinged(read)) {
+      backends_.workers.Failed(read.member);
+    } else {  // It lives, and is only slow.
+      backends_.workers.Abandoned(read.member);
+    }
     read.failed.push_back(read.member);
     AskNext(id, read);
   } else if (!Pinged(read) && now >= PingAt(read)) {

@@ -77,8 +77,7 @@ TEST(BlockReads, WithoutWorkersAllComesFromTheUpstream) {
 }
 
 TEST(BlockReads, WhatIsTrueOfTheFileIsSurfaced) {
-  for (const Code code : {Code::kNotFound, Code::kInvalidArgument, Code::kDeadlineExceeded,
-                          Code::kChanged, Code::kDenied}) {
+  for (const Code code : {Code::kNotFound, Code::kInvalidArgument, Code::kChanged, Code::kDenied}) {
     FakePool pool(3);
     for (FakeWorker* worker : pool.workers) worker->Play(0, 1000, Trick::kFail, code);
     const Status read = ReadWhole(pool, pool.Put("a", "v1", kSize));

@@ -37,10 +37,10 @@ bool MayHelp(Code code) {
     case Code::kOverloaded:
     case Code::kCorrupt:
     case Code::kStale:
+    case Code::kDeadlineExceeded:  // Of a fill that somebody else began; our own is checked apart.
     case Code::kInternal: return true;
     case Code::kNotFound:
     case Code::kInvalidArgument:
-    case Code::kDeadlineExceeded:
     case Code::kChanged:
     case Code::kDenied:
     case Code::kCancelled: return false;

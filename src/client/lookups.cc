@@ -115,6 +115,8 @@ Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lo
     }
     if (stop.stop_requested()) {
       workers.Abandoned(asked);
+    } else if (workers.link(asked).last_heard() >= now) {
+      workers.AnsweredLookup(asked);  // Healthy: it is the store that has trouble.
     } else {
       workers.Failed(asked);
     }

@@ -19,17 +19,18 @@ namespace {
 constexpr std::chrono::seconds kWriteTimeout{2};
 constexpr std::chrono::seconds kGreetTimeout{5};
 constexpr std::chrono::milliseconds kStopPoll{100};
+// A frame on its way ends by itself within this, unless the link or the worker has stalled.
+constexpr std::chrono::milliseconds kCancelPatience{50};
 // An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
 // sent that could carry it.
 constexpr std::uint64_t kUnacknowledgedMax = 32;
 constexpr std::chrono::milliseconds kAcknowledgeDelay{20};
 
-Error ConnectionBroke(const Address& address, const Error& why) {
-  // A refusal at the greeting must keep its code: another worker will refuse as well.
-  const Code code = why.code() == Code::kInvalidArgument || why.code() == Code::kDenied ||
-                            why.code() == Code::kCancelled
-                        ? why.code()
-                        : Code::kUnavailable;
+// A refusal at the greeting keeps its code: another worker will refuse as well. Everything else is
+// this connection's trouble, whatever the system calls it.
+Error ConnectionBroke(const Address& address, const Error& why, bool refused) {
+  const bool keep = refused || why.code() == Code::kCancelled;
+  const Code code = keep ? why.code() : Code::kUnavailable;
   return {code, "worker " + address.text + ": " + why.message()};
 }
 
@@ -75,12 +76,14 @@ Channel::CallId Channel::StartRead(const BlockCall& call, std::shared_ptr<BlockR
 
 Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, Call call) {
   CallId id = 0;
+  std::uint64_t connection = 0;
   {
     MutexLock lock(mutex_);
     id = next_id_++;
     header.request_id = id;
     calls_.emplace(id, std::move(call));
-    if (!connected_) {
+    connection = connected_;
+    if (connection == 0) {
       unsent_.emplace_back(header, std::move(body));
       if (!running_) {
         running_ = true;
@@ -90,18 +93,19 @@ Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, 
     }
   }
   // Should the connection break just now, the receiver thread ends the call: it is registered.
-  Write(header, body);
+  Write(connection, header, body);
   return id;
 }
 
-void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
+// Writes to connection number `connection`; if that is gone, so is whom the frame was for.
+void Channel::Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body) {
+  MutexLock lock(write_mutex_);
+  if (!fd_ || connection != fd_connection_) return;
   header.acked = received_.load();
   acknowledged_ = header.acked;
   header.body_bytes = static_cast<std::uint32_t>(body.size());
   const FrameHeaderBytes bytes = EncodeFrameHeader(header);
   const std::array<std::span<const std::byte>, 2> parts = {bytes, body};
-  MutexLock lock(write_mutex_);
-  if (!fd_) return;
   if (!SendAll(fd_.get(), std::span(parts).first(body.empty() ? 1 : 2),
                Clock::now() + kWriteTimeout)
            .ok()) {
@@ -110,36 +114,46 @@ void Channel::Write(FrameHeader header, std::span<const std::byte> body) {
 }
 
 void Channel::Ping() {
-  {
-    MutexLock lock(mutex_);
-    if (!connected_) return;
-  }
   FrameHeader header;
   header.type = FrameType::kPing;
-  Write(header, {});
+  Write(Connected(), header, {});
+}
+
+std::uint64_t Channel::Connected() const {
+  MutexLock lock(mutex_);
+  return connected_;
 }
 
 void Channel::Cancel(CallId id) {
+  std::uint64_t connection = 0;
   {
     MutexLock lock(mutex_);
     const auto found = calls_.find(id);
     if (found == calls_.end()) return;
-    if (found->second.state == CallState::kWaiting) {
-      calls_.erase(found);
-    } else {
+    if (found->second.state != CallState::kWaiting) {
       found->second.cancelled = true;
-      if (found->second.state == CallState::kReceiving) {
-        MutexLock write_lock(write_mutex_);
-        if (fd_) shutdown(fd_.get(), SHUT_RDWR);
-      }
-      while (calls_.contains(id)) changed_.Wait(mutex_);
-      return;
+      return AwaitEnd(id);
     }
+    calls_.erase(found);
+    std::erase_if(unsent_, [id](const auto& frame) { return frame.first.request_id == id; });
+    connection = connected_;
   }
   FrameHeader header;
   header.type = FrameType::kCancel;
   header.request_id = id;
-  Write(header, {});
+  Write(connection, header, {});
+}
+
+// The frame that is arriving may end by itself; if it stalls, the connection has to go.
+void Channel::AwaitEnd(CallId id) {
+  const Deadline patience = Clock::now() + kCancelPatience;
+  while (calls_.contains(id) && !Passed(patience)) changed_.WaitUntil(mutex_, patience);
+  if (!calls_.contains(id)) return;
+  if (calls_.at(id).state == CallState::kReceiving) {
+    MutexLock lock(write_mutex_);
+    if (fd_) shutdown(fd_.get(), SHUT_RDWR);
+  }
+  while (calls_.contains(id)) changed_.Wait(mutex_);
 }
 
 Result<LookupReply> Channel::Stat(const Lookup& lookup, Deadline deadline, std::stop_token stop) {
@@ -182,7 +196,7 @@ void Channel::Run(std::stop_token stop) {
     }
     if (ended.ok()) ended = ReceiveFrames(fd, stop);
     if (ended.ok()) return;  // Idle.
-    FailAll(ConnectionBroke(address_, ended.error()));
+    FailAll(ConnectionBroke(address_, ended.error(), refused_));
     MutexLock lock(mutex_);
     if (calls_.empty()) {
       running_ = false;
@@ -196,25 +210,28 @@ Status Channel::Open(std::stop_token stop) {
   Result<UniqueFd> connected = Connect(address_, Clock::now() + options_.connect_timeout, stop);
   if (!connected.ok()) return std::move(connected).error();
   const int fd = connected.value().get();
+  std::uint64_t connection = 0;
   {
     MutexLock lock(write_mutex_);
     fd_ = std::move(connected).value();
+    connection = ++fd_connection_;
     received_ = 0;
     acknowledged_ = 0;
   }
-  if (Status status = Greet(fd, stop); !status.ok()) return status;
+  refused_ = false;
+  if (Status status = Greet(fd, connection, stop); !status.ok()) return status;
   // Frames that waited for the connection go first; later ones may overtake the last of them.
   std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent;
   {
     MutexLock lock(mutex_);
     unsent.swap(unsent_);
-    connected_ = true;
+    connected_ = connection;
   }
-  for (const auto& [header, body] : unsent) Write(header, body);
+  for (const auto& [header, body] : unsent) Write(connection, header, body);
   return {};
 }
 
-Status Channel::Greet(int fd, std::stop_token stop) {
+Status Channel::Greet(int fd, std::uint64_t connection, std::stop_token stop) {
   Hello hello;
   hello.version_min = kProtocolVersionMin;
   hello.version_max = kProtocolVersion;
@@ -223,7 +240,7 @@ Status Channel::Greet(int fd, std::stop_token stop) {
   hello.endpoint = options_.endpoint;
   FrameHeader header;
   header.type = FrameType::kHello;
-  Write(header, Encode(hello));
+  Write(connection, header, Encode(hello));
   const Deadline deadline = Clock::now() + kGreetTimeout;
   FrameHeaderBytes bytes;
   if (Status status = ReceiveExactly(fd, bytes, deadline); !status.ok()) return status;
@@ -232,7 +249,10 @@ Status Channel::Greet(int fd, std::stop_token stop) {
   if (!answer.ok()) return answer.error();
   std::vector<std::byte> body(answer.value().body_bytes);
   if (Status status = ReceiveExactly(fd, body, deadline); !status.ok()) return status;
-  if (answer.value().type == FrameType::kError) return DecodeError(answer.value().code, body);
+  if (answer.value().type == FrameType::kError) {
+    refused_ = true;
+    return DecodeError(answer.value().code, body);
+  }
   if (answer.value().type != FrameType::kWelcome || answer.value().payload_bytes != 0) {
     return Error(Code::kInvalidArgument, "it does not greet as a worker does");
   }
@@ -290,7 +310,7 @@ Result<bool> Channel::ReceiveHeader(int fd, FrameHeaderBytes& bytes, Deadline un
 bool Channel::CloseIfIdle() {
   MutexLock lock(mutex_);
   if (!calls_.empty()) return false;
-  connected_ = false;
+  connected_ = 0;
   running_ = false;
   MutexLock write_lock(write_mutex_);
   fd_.Reset();
@@ -301,7 +321,7 @@ bool Channel::CloseIfIdle() {
 void Channel::Acknowledge() {
   FrameHeader header;
   header.type = FrameType::kAck;
-  Write(header, {});
+  Write(Connected(), header, {});
 }
 
 Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body) {
@@ -451,7 +471,7 @@ void Channel::FailAll(const Error& error) {
     MutexLock lock(mutex_);
     for (const auto& [id, call] : calls_) ids.push_back(id);
     unsent_.clear();
-    connected_ = false;
+    connected_ = 0;
     MutexLock write_lock(write_mutex_);
     fd_.Reset();
   }

@@ -126,10 +126,13 @@ class Channel {
   Result<LookupReply> Ask(FrameType type, const Lookup& lookup, Deadline deadline,
                           std::stop_token stop) EXCLUDES(mutex_);
   CallId Begin(FrameHeader header, std::vector<std::byte> body, Call call) EXCLUDES(mutex_);
-  void Write(FrameHeader header, std::span<const std::byte> body) EXCLUDES(write_mutex_);
+  void Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body)
+      EXCLUDES(write_mutex_);
+  std::uint64_t Connected() const EXCLUDES(mutex_);
+  void AwaitEnd(CallId id) REQUIRES(mutex_);
   void Run(std::stop_token stop);
   Status Open(std::stop_token stop) EXCLUDES(mutex_);
-  Status Greet(int fd, std::stop_token stop);
+  Status Greet(int fd, std::uint64_t connection, std::stop_token stop);
   Status ReceiveFrames(int fd, std::stop_token stop) EXCLUDES(mutex_);
   Result<bool> ReceiveHeader(int fd, FrameHeaderBytes& bytes, Deadline until);
   bool CloseIfIdle() EXCLUDES(mutex_);
@@ -156,13 +159,15 @@ class Channel {
   CondVar changed_;
   std::map<CallId, Call> calls_ GUARDED_BY(mutex_);
   CallId next_id_ GUARDED_BY(mutex_) = 1;
-  bool running_ GUARDED_BY(mutex_) = false;    // The receiver thread lives.
-  bool connected_ GUARDED_BY(mutex_) = false;  // fd_ has been greeted.
+  bool running_ GUARDED_BY(mutex_) = false;         // The receiver thread lives.
+  std::uint64_t connected_ GUARDED_BY(mutex_) = 0;  // The connection that was greeted; 0: none.
   std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent_ GUARDED_BY(mutex_);
 
   Mutex write_mutex_;
   UniqueFd fd_ GUARDED_BY(write_mutex_);
-  TaskGroup threads_;  // Last: joined before anything else goes.
+  std::uint64_t fd_connection_ GUARDED_BY(write_mutex_) = 0;  // Counts connections.
+  bool refused_ = false;  // At the newest greeting. Of the receiver thread.
+  TaskGroup threads_;     // Last: joined before anything else goes.
 };
 
 }  // namespace forebay

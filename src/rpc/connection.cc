@@ -72,7 +72,7 @@ Status Connection::Run(std::stop_token stop) {
     waker_->Wake();
   });
   if (Status status = Greet(stop); !status.ok()) return status;
-  while (!stop.stop_requested()) {
+  while (!stop.stop_requested() && !gone_) {
     waker_->Clear();  // Before looking: a wake-up during the look is not lost.
     if (Status status = ReadRequests(); !status.ok()) return status;
     const Result<Progress> progress = Advance();
@@ -160,6 +160,7 @@ Status Connection::ReadFrame() {
   std::vector<std::byte> body(length);
   std::copy(here.begin(), here.end(), body.begin());
   input_begin_ = input_end_ = 0;
+  if (!outgoing_) LeaveLink();  // Not while waiting for the rest of a request.
   if (Status status = ReceiveExactly(fd_.get(), std::span(body).subspan(here.size()),
                                      Clock::now() + kFrameTimeout);
       !status.ok()) {
@@ -231,8 +232,11 @@ Status Connection::Acknowledged(std::uint64_t count) {
 void Connection::Cancel(std::uint64_t request_id) {
   for (auto active = active_.begin(); active != active_.end(); ++active) {
     if (active->request_id != request_id) continue;
-    // A frame that has begun must be sent whole, or the stream is lost.
-    if (outgoing_ && outgoing_->active == active) return;
+    // A frame that has begun must be sent whole, or the stream is lost; it is the last one then.
+    if (outgoing_ && outgoing_->active == active) {
+      outgoing_->last = true;
+      return;
+    }
     active_.erase(active);
     --shared_.queue_depth;
     return;
@@ -240,10 +244,10 @@ void Connection::Cancel(std::uint64_t request_id) {
 }
 
 Result<Connection::Progress> Connection::Advance() {
-  if (!outgoing_ && !NextFrame()) return Progress::kNone;
-  if (outgoing_->payload_sent > 0 && Passed(outgoing_->active->deadline)) {
-    return Error(Code::kDeadlineExceeded, "the client stopped reading in the middle of a block");
+  if (outgoing_ && outgoing_->active != active_.end() && Passed(outgoing_->active->deadline)) {
+    return Error(Code::kDeadlineExceeded, "the client stopped reading in the middle of a frame");
   }
+  if (!outgoing_ && !NextFrame()) return Progress::kNone;
   // A frame that stalled gave its place back; it needs one again to go on.
   if (outgoing_->payload && !MayUseLink(*outgoing_->active)) return Progress::kNone;
   return SendSome();
@@ -376,6 +380,8 @@ void Connection::Wait(bool for_writing) {
   }
   // A failing poll(2) is seen by the next read.
   [[maybe_unused]] const int ready = poll(entries.data(), entries.size(), MillisecondsUntil(until));
+  // With too many requests nothing is read, and nobody else would notice.
+  if (!may_read && (entries[0].revents & (POLLHUP | POLLERR)) != 0) gone_ = true;
 }
 
 }  // namespace forebay

@@ -96,6 +96,7 @@ class Connection {
   std::deque<Unacknowledged> unacknowledged_;
   std::uint64_t data_frames_ = 0;  // Sent whole on this connection.
   bool pong_due_ = false;
+  bool gone_ = false;  // The client.
 };
 
 }  // namespace forebay

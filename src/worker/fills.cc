@@ -251,6 +251,8 @@ Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::
   call.deadline = task.deadline;
   const auto receiver = std::make_shared<PeerReceiver>(task);
   Channel& channel = peers_.channel(member);
+  const Deadline asked_at = Clock::now();
+  peers_.Tried(member);
   const Channel::CallId id = channel.StartRead(call, receiver);
   std::optional<BlockReceiver::Outcome> outcome =
       receiver->Await(channel, options_.patience, task.deadline, stop);
@@ -266,7 +268,8 @@ Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::
   if (outcome->status.ok() && task.filled != task.size()) {
     return Error(Code::kInternal, "it sent less than was asked for");
   }
-  if (outcome->status.ok() || outcome->status.error().code() != Code::kUnavailable) {
+  // An error that it answered is the store's or the file's; only silence is the peer's own.
+  if (outcome->status.ok() || channel.last_heard() >= asked_at) {
     peers_.Answered(member);
   } else {
     peers_.Failed(member);

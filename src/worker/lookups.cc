@@ -151,7 +151,7 @@ std::unique_ptr<Reply> SharedLookups::Ask(Question question, const RequestContex
     }
     Newest& newest = newest_[key];
     if (newest.generation == 0 || !bound.MayJoin(newest.sent_at, now)) {
-      newest = {newest.generation + 1, std::nullopt};
+      newest = {++generations_, std::nullopt};
     }
     flight->key = fmt::format("{}#{}", key, newest.generation);
     flight->generation = newest.generation;
@@ -246,8 +246,10 @@ void SharedLookups::KeepListing(const Question& name, Deadline asked_at, std::st
 }
 
 void SharedLookups::Keep(const Question& question, AnswerPointer answer) {
-  Kept& kept = question.list ? pages_ : names_;
-  kept.Use(question.Key(), [](const AnswerPointer&) {}) = std::move(answer);
+  Kept& all = question.list ? pages_ : names_;
+  AnswerPointer& kept = all.Use(question.Key(), [](const AnswerPointer&) {});
+  // A slow answer must not replace one that was asked for later.
+  if (!kept || kept->asked_at <= answer->asked_at) kept = std::move(answer);
 }
 
 void SharedLookups::End(const Flight& flight, AnswerPointer answer, bool keep) {

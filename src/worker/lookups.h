@@ -70,6 +70,7 @@ class SharedLookups {
   const LookupOptions options_;
   Mutex mutex_;
   SingleFlight<std::string, std::shared_ptr<Waiting>, KeyHash> flights_ GUARDED_BY(mutex_);
+  std::uint64_t generations_ GUARDED_BY(mutex_) = 0;  // Never reused: an old flight may still fly.
   std::map<std::string, Newest> newest_ GUARDED_BY(mutex_);  // By question, while one flies.
   Kept names_ GUARDED_BY(mutex_);
   Kept pages_ GUARDED_BY(mutex_);

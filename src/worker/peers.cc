@@ -54,6 +54,11 @@ bool Peers::IsHome(std::uint64_t hash) const {
   return ring_.Holders(hash, home)[0] == self_;
 }
 
+void Peers::Tried(std::uint32_t member) {
+  MutexLock lock(mutex_);
+  breakers_[member].Tried(Clock::now());
+}
+
 void Peers::Answered(std::uint32_t member) {
   MutexLock lock(mutex_);
   breakers_[member].Answered();

@@ -34,6 +34,8 @@ class Peers {
   bool IsHome(std::uint64_t hash) const;
 
   Channel& channel(std::uint32_t member) { return *channels_[member]; }
+  // A request is sent to `member`; Answered (whatever the answer) or Failed follows.
+  void Tried(std::uint32_t member) EXCLUDES(mutex_);
   void Answered(std::uint32_t member) EXCLUDES(mutex_);
   void Failed(std::uint32_t member) EXCLUDES(mutex_);
 
