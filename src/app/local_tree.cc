@@ -15,6 +15,7 @@ namespace {
 
 constexpr mode_t kDirectoryMode = 0777;  // Less the umask, as cp(1).
 constexpr mode_t kFileMode = 0666;
+constexpr mode_t kModeBits = 07777;
 
 Error Refused(const std::string& what, const std::string& name) {
   return {Code::kInternal, fmt::format("{} \"{}\": {}", what, name, std::strerror(errno))};
@@ -123,15 +124,22 @@ Result<LocalFile> LocalTree::Create(const std::string& relative) {
   LocalFile file;
   file.directory_ = std::move(directory).value();
   struct stat existing = {};
-  if (fstatat(file.directory_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
-      S_ISDIR(existing.st_mode)) {
-    return Error(Code::kInternal,
-                 fmt::format("cannot replace directory \"{}\" with a file", relative));
+  // A link is replaced, not followed; but one to a device (/dev/stdout) means the device.
+  const bool exists = fstatat(file.directory_.get(), name.c_str(), &existing, 0) == 0;
+  if (exists && !S_ISREG(existing.st_mode)) {
+    return Error(
+        Code::kInternal,
+        fmt::format("cannot replace \"{}\" with a file: it is {}; name another target", relative,
+                    S_ISDIR(existing.st_mode) ? "a directory" : "no regular file"));
   }
   std::string temporary = fmt::format(".forebay-{}-{}.part", getpid(), created_++);
   file.file_.Reset(openat(file.directory_.get(), temporary.c_str(),
                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
   if (!file.file_) return Refused("cannot write", relative);
+  // What was private stays private.
+  if (exists && fchmod(file.file_.get(), existing.st_mode & kModeBits) != 0) {
+    return Refused("cannot keep the mode of", relative);
+  }
   file.temporary_ = std::move(temporary);
   file.name_ = name;
   return file;

@@ -94,7 +94,8 @@ TEST_F(LocalTreeTest, ADirectoryIsNotReplaced) {
   ASSERT_TRUE(tree.CreateDirectory("d").ok());
   const Result<LocalFile> file = tree.Create("d");
   ASSERT_FALSE(file.ok());
-  EXPECT_EQ(file.error().message(), "cannot replace directory \"d\" with a file");
+  EXPECT_EQ(file.error().message(),
+            "cannot replace \"d\" with a file: it is a directory; name another target");
 }
 
 TEST_F(LocalTreeTest, MissingDirectories) {

@@ -93,7 +93,8 @@ Progress::~Progress() {
 
 void Progress::Update(std::uint64_t done_bytes, std::uint64_t done_files) {
   state_.done_bytes = done_bytes;
-  state_.done_files = done_files;
+  // All bytes are all files, also for those who count bytes only.
+  state_.done_files = done_bytes >= state_.total_bytes ? state_.total_files : done_files;
   if (mode_ == Mode::kNone) return;
   const Deadline now = Clock::now();
   if (now < next_) return;

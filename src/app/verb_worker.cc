@@ -151,6 +151,13 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
   return options;
 }
 
+// The directories of the default tier, also those that a crashed predecessor made. Those that hold
+// anything stay.
+void RemoveDefaultTier(const std::string& directory) {
+  rmdir(directory.c_str());
+  rmdir(std::filesystem::path(directory).parent_path().c_str());
+}
+
 int ExitCodeOf(const Error& error) {
   return error.code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;
 }
@@ -174,6 +181,7 @@ int RunWorkerVerb(const Context& context) {
   RaiseDescriptorLimit();
   if (context.settings.Switch("quiet")) SetLogLevel(Level::kWarning);
   const std::string name = options.value().name;
+  const std::string tier_directory = options.value().tier_directory;
   Result<std::unique_ptr<Worker>> worker = Worker::Start(std::move(options).value());
   if (!worker.ok()) {
     Complain(context, worker.error().message());
@@ -194,6 +202,8 @@ int RunWorkerVerb(const Context& context) {
       WriteStdout(fmt::format("ready {} {}\n", name, worker.value()->address().text)).ok());
   interrupts.Wait();
   Log(Level::kInfo, "stopping", {{"name", name}});
+  worker.value().reset();
+  if (!context.settings.Has("tier-dir")) RemoveDefaultTier(tier_directory);
   return kExitDone;
 }
 

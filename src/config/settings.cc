@@ -171,10 +171,12 @@ Status Settings::Take(Source source, const std::string& origin, const std::strin
                    ": no such setting; the nearest is " + known);
   }
   const SettingKind kind = found->spec.kind;
+  // As a shell leaves it (NAME=), and as --print-config shows what is unset.
+  if (value.empty() && source != Source::kFlag) return {};
   if (kind == SettingKind::kSecret && source == Source::kFlag) {
     return Invalid(origin + ": every user of the machine can read flags; set " + VariableOf(key));
   }
-  if (!value.empty()) {
+  if (!value.empty() || (kind != SettingKind::kText && kind != SettingKind::kSecret)) {
     Status checked = CheckKind(kind, value);
     if (!checked.ok()) {
       return std::move(checked).error().Within(source == Source::kFile ? origin + ": " + key

@@ -119,7 +119,7 @@ class Verbs:
         self.check(self.forebay("cp", f"file://{root}/empty", self.dir / "no/such"), 2, "no")
         (into / "empty").mkdir()
         self.check(self.forebay("cp", f"file://{root}/empty", f"file://{root}/small.txt", into), 1,
-                   "cannot replace directory")
+                   "it is a directory")
         self.assertEqual(sorted(os.listdir(into)), ["empty", "small.txt"])
 
     def test_cp_r(self):
