@@ -77,7 +77,7 @@ struct File::State {
   OpenFile file;
 };
 
-Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
+Result<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
   if (Status checked = Check(options); !checked.ok()) return checked.error();
   const MembersFile& file = options.members;
   Result<UpstreamOptions> upstream = ResolveOptions(file.options, options.environment);

@@ -107,7 +107,7 @@ class FileSink {
 class Client {
  public:
   // Errors: kInvalidArgument (options, naming the field). Touches no network.
-  static Result<std::unique_ptr<Client>> Create(ClientOptions options);
+  static Result<std::unique_ptr<Client>> Create(const ClientOptions& options);
   ~Client();
 
   // Through the pool: HEADs and listings are asked once within the staleness bound; straight from

@@ -149,7 +149,7 @@ void FillRun::StartAsking(MemberIndex member) {
   }
 }
 
-Status FillRun::Handle(Letter letter) {
+Status FillRun::Handle(const Letter& letter) {
   const auto found = asked_.find(letter.id);
   if (found == asked_.end()) return {};
   Asked asked = std::move(found->second);

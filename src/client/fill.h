@@ -63,7 +63,7 @@ class FillRun {
   Status TakeBlocks(std::span<const FileToRead> files, std::stop_token stop);
   Status Open(const FileToRead& request, std::stop_token stop);
   void StartAsking(MemberIndex member);
-  Status Handle(Letter letter);
+  Status Handle(const Letter& letter);
   Status HandleFailure(Asked asked, const Error& error);
   Clock::time_point NextCheck() const;
   Status CheckTime();

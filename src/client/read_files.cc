@@ -116,8 +116,8 @@ void ReadFilesRun::StartReads() {
 }
 
 bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
-  const std::uint64_t window =
-      std::max<std::uint64_t>(backends_.limits.window_bytes_max, 2 * backends_.limits.block_bytes);
+  const std::uint64_t window = std::max<std::uint64_t>(
+      backends_.limits.window_bytes_max, 2 * std::uint64_t{backends_.limits.block_bytes});
   if (held_bytes_ + std::bit_ceil(bytes) <= window) return true;
   // The file whose turn it is must get on, even if others have taken all there is.
   return &entry == &entries_.front() && entry.pieces.empty();

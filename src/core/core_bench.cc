@@ -21,7 +21,7 @@ Ring MakeRing(std::int64_t members, bool weighted) {
 
 void Holders(benchmark::State& state, bool weighted) {
   const Ring ring = MakeRing(state.range(0), weighted);
-  std::array<std::uint32_t, 4> out;
+  std::array<std::uint32_t, 4> out{};
   std::uint64_t hash = 0;
   for (auto _ : state) benchmark::DoNotOptimize(ring.Holders(Mix64(++hash), out));
 }

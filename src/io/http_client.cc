@@ -230,7 +230,7 @@ Status HttpClient::Connection::Run(const HttpRequest& request, HttpReceiver& rec
   for (const std::string& header : request.headers) {
     curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
     CHECK(longer != nullptr);
-    static_cast<void>(headers.release());  // `longer` starts with it.
+    [[maybe_unused]] curl_slist* const part = headers.release();  // `longer` starts with it.
     headers.reset(longer);
   }
   Set(easy_, CURLOPT_URL, request.url.c_str());

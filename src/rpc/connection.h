@@ -87,7 +87,7 @@ class Connection {
   const ConnectionShared shared_;
   const std::shared_ptr<Waker> waker_;
   std::uint64_t reader_id_ = 0;
-  std::array<std::byte, 2048> input_;  // Frames that came: several requests a system call.
+  std::array<std::byte, 2048> input_{};  // Frames that came: several requests a system call.
   std::uint32_t input_begin_ = 0;
   std::uint32_t input_end_ = 0;
   std::list<Active> active_;

@@ -156,11 +156,11 @@ MemoryTier::~MemoryTier() {
   state_->Stop();
 }
 
-Result<std::unique_ptr<MemoryTier>> MemoryTier::Create(TierOptions options) {
-  return Create(std::move(options), SystemTierFiles());
+Result<std::unique_ptr<MemoryTier>> MemoryTier::Create(const TierOptions& options) {
+  return Create(options, SystemTierFiles());
 }
 
-Result<std::unique_ptr<MemoryTier>> MemoryTier::Create(TierOptions options,
+Result<std::unique_ptr<MemoryTier>> MemoryTier::Create(const TierOptions& options,
                                                        std::shared_ptr<TierFiles> files) {
   Result<std::shared_ptr<TierState>> state = TierState::Create(options, std::move(files));
   if (!state.ok()) return std::move(state).error();

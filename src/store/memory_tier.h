@@ -141,8 +141,8 @@ class MemoryTier {
   // Errors: kInvalidArgument if the quota holds no block, naming the least that would do;
   // or if the directory holds anything else; kUnavailable if another worker uses it, or the file
   // system has no room for a first block (with room for some, the tier is smaller); kDenied.
-  static Result<std::unique_ptr<MemoryTier>> Create(TierOptions options);
-  static Result<std::unique_ptr<MemoryTier>> Create(TierOptions options,
+  static Result<std::unique_ptr<MemoryTier>> Create(const TierOptions& options);
+  static Result<std::unique_ptr<MemoryTier>> Create(const TierOptions& options,
                                                     std::shared_ptr<TierFiles> files);
 
   // Removes everything it made, also its own mount. No lease or writer may live.

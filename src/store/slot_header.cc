@@ -87,7 +87,7 @@ void WriteSlotHeader(const SlotHeader& header, std::span<std::byte> entry) {
     Put(entry, kSlotHeaderBytes + 4 * i, header.checksums[i]);
   }
   Put(entry, kChecksumAt, HeaderChecksum(entry, granules));
-  std::array<std::byte, 4> commit;
+  std::array<std::byte, 4> commit{};
   Put(std::span<std::byte>(commit), 0, kCommit);
   CommitWord(entry).store(std::bit_cast<std::uint32_t>(commit), std::memory_order_release);
 }

@@ -38,7 +38,8 @@ std::optional<std::int64_t> SecondsOf(const Parts& parts) {
                                          std::chrono::day(static_cast<unsigned>(parts.day))};
   if (!date.ok()) return std::nullopt;
   const auto midnight = std::chrono::sys_days(date).time_since_epoch();
-  return seconds(midnight).count() + ((hour * 60) + minute) * 60 + second;
+  return (seconds(midnight) + std::chrono::hours(hour) + std::chrono::minutes(minute)).count() +
+         second;
 }
 
 }  // namespace

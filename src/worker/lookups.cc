@@ -252,7 +252,7 @@ void SharedLookups::Keep(const Question& question, AnswerPointer answer) {
   if (!kept || kept->asked_at <= answer->asked_at) kept = std::move(answer);
 }
 
-void SharedLookups::End(const Flight& flight, AnswerPointer answer, bool keep) {
+void SharedLookups::End(const Flight& flight, const AnswerPointer& answer, bool keep) {
   std::vector<std::shared_ptr<Waiting>> waiters;
   {
     MutexLock lock(mutex_);

@@ -65,7 +65,7 @@ class SharedLookups {
   // Fetches the listing around a name and keeps what it says of all names.
   void KeepListing(const Question& name, Deadline asked_at, std::stop_token stop) EXCLUDES(mutex_);
   void Keep(const Question& question, AnswerPointer answer) REQUIRES(mutex_);
-  void End(const Flight& flight, AnswerPointer answer, bool keep) EXCLUDES(mutex_);
+  void End(const Flight& flight, const AnswerPointer& answer, bool keep) EXCLUDES(mutex_);
 
   const LookupOptions options_;
   Mutex mutex_;

@@ -38,7 +38,7 @@ Peers::Peers(Ring ring, std::uint32_t self, std::vector<std::unique_ptr<Channel>
       breakers_(channels_.size()) {}
 
 std::vector<std::uint32_t> Peers::Before(std::uint64_t hash) {
-  std::array<std::uint32_t, Ring::kHoldersMax> space;
+  std::array<std::uint32_t, Ring::kHoldersMax> space{};
   std::vector<std::uint32_t> before;
   const Deadline now = Clock::now();
   MutexLock lock(mutex_);
@@ -50,7 +50,7 @@ std::vector<std::uint32_t> Peers::Before(std::uint64_t hash) {
 }
 
 bool Peers::IsHome(std::uint64_t hash) const {
-  std::array<std::uint32_t, 1> home;
+  std::array<std::uint32_t, 1> home{};
   return ring_.Holders(hash, home)[0] == self_;
 }
 

@@ -32,7 +32,7 @@ Result<Location> AllowedPrefix(const std::string& url) {
   return ParseLocation(url);
 }
 
-ServedStores::ServedStores(UpstreamOptions options, std::vector<std::string> allow)
+ServedStores::ServedStores(UpstreamOptions options, const std::vector<std::string>& allow)
     : options_(std::move(options)) {
   for (const std::string& url : allow) {
     Result<Location> location = AllowedPrefix(url);

@@ -34,7 +34,7 @@ Result<Location> AllowedPrefix(const std::string& url);
 class ServedStores {
  public:
   // `allow`: URL prefixes, matched by whole components; empty: anything but "file:".
-  ServedStores(UpstreamOptions options, std::vector<std::string> allow);
+  ServedStores(UpstreamOptions options, const std::vector<std::string>& allow);
 
   // The store of `url` ("s3://BUCKET" or "file://") and `path` in it.
   // Errors: kDenied if `allow` does not cover it; kInvalidArgument; kOverloaded beyond kStoresMax.

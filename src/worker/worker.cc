@@ -81,7 +81,7 @@ struct Worker::State {
   }
 };
 
-Result<std::unique_ptr<Worker>> Worker::Start(WorkerOptions options) {
+Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
   if (Status status = Validated(options); !status.ok()) return std::move(status).error();
   Result<UpstreamOptions> upstream = ResolveOptions(options.members.options, options.environment);
   if (!upstream.ok()) return std::move(upstream).error();

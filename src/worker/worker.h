@@ -31,7 +31,7 @@ class Worker {
   // Serves once this returns.
   // Errors: kInvalidArgument naming the option, its value and what would do; those of MemoryTier
   // and Listen.
-  static Result<std::unique_ptr<Worker>> Start(WorkerOptions options);
+  static Result<std::unique_ptr<Worker>> Start(const WorkerOptions& options);
 
   // Closes all connections, stops fills, and removes the tier. Takes at most a few seconds.
   ~Worker();

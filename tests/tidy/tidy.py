@@ -15,12 +15,14 @@ import check_formats
 import check_headers
 import check_includes
 import check_metrics
+import check_mutants
 import check_size
 from tree import Tree
 
 CHECKS = {"includes": check_includes, "headers": check_headers,
           "calls": check_calls, "files": check_files, "format": check_format,
-          "formats": check_formats, "metrics": check_metrics, "size": check_size}
+          "formats": check_formats, "metrics": check_metrics, "mutants": check_mutants,
+          "size": check_size}
 
 
 def main():
