@@ -33,7 +33,7 @@ ROUNDS = {1: {"direct": 3, "rclone": 3, "cold": 3, "warm": 3},
           10: {"direct": 3, "rclone": 3, "cold": 3, "warm": 3},
           50: {"direct": 1, "cold": 1, "warm": 1},
           100: {"direct": 1, "rclone": 1, "cold": 1, "warm": 3}}
-MORE_TRIES, MORE_ROUNDS = 2, 2  # For a bar that was missed.
+MORE_TRIES, MORE_ROUNDS = 3, 2  # For a bar that was missed.
 SMALL_ROUNDS = {count: {"direct": 1, "cold": 1, "warm": 1} for count in (1, 10, 100)}
 SMALL_FILES = 100
 HASHED_TASKS_MAX = 10  # Up to here every task also checks the SHA-256 of what it read.

@@ -19,7 +19,7 @@ struct WindowOptions {
 class Window {
  public:
   // A worker whose queue is this long is busy enough; half as long, and it may get more.
-  static constexpr std::uint32_t kDepthHigh = 8;
+  static constexpr std::uint32_t kDepthHigh = 16;
 
   // Starts closed: when a burst begins, hundreds of clients ask at once, and each of them asks the
   // homes, as nobody knows of more holders yet. What is asked then is asked of too few.

@@ -44,7 +44,7 @@ TEST(Window, ShrinksByAQuarterARoundWhenQueuesAreDeepAndGrowsByOneWhenTheyAreNot
   EXPECT_EQ(window.blocks(), 6u);
   for (int i = 0; i < 10; ++i) ReplyRound(window, 100);
   EXPECT_EQ(window.blocks(), 2u);
-  ReplyRound(window, 6);
+  ReplyRound(window, 12);
   EXPECT_EQ(window.blocks(), 2u) << "neither deep nor idle";
   ReplyRound(window, 1);
   EXPECT_EQ(window.blocks(), 3u);
