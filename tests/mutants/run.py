@@ -174,7 +174,7 @@ def parse_arguments():
     which.add_argument("--only", nargs="+", metavar="NAME")
     parser.add_argument("--seed", default="", metavar="HASH", help="a commit's hash")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=300, help="seconds for one run of a test")
+    parser.add_argument("--timeout", type=float, default=120, help="seconds for one run of a test")
     return parser.parse_args()
 
 
