@@ -55,7 +55,9 @@ class FakeWorker : public WorkerLink {
     MutexLock lock(mutex_);
     replaced_[path] = version;
   }
-  void StartPump(std::uint64_t seed) {
+  // Answers nothing before `least_calls` were asked.
+  void StartPump(std::uint64_t seed, std::size_t least_calls = 0) {
+    least_calls_ = least_calls;
     pumping_ = true;
     pump_.Run("pump", [this, seed](std::stop_token stop) { Pump(seed, stop); });
   }
@@ -166,7 +168,7 @@ class FakeWorker : public WorkerLink {
       for (const auto& [id, held] : held_) {
         if (held.trick != Trick::kStop && held.trick != Trick::kSlow) ready.push_back(id);
       }
-      if (ready.empty() || stopped_) {
+      if (ready.empty() || stopped_ || calls_.size() < least_calls_) {
         changed_.Wait(mutex_);
         continue;
       }
@@ -237,6 +239,7 @@ class FakeWorker : public WorkerLink {
   std::atomic<std::uint64_t> most_outstanding_bytes_ = 0;
   std::atomic<Deadline> last_heard_ = Deadline();
   std::atomic<bool> pumping_ = false;
+  std::atomic<std::size_t> least_calls_ = 0;
 
   mutable Mutex mutex_;
   CondVar changed_;

@@ -112,7 +112,7 @@ TEST(ReadFiles, AnyOneFaultIsInvisible) {
 
 TEST(ReadFiles, OutstandingBytesStayInTheWindow) {
   FakePool pool(1);
-  pool.workers[0]->StartPump(1);
+  pool.workers[0]->StartPump(1, /*least_calls=*/2);
   const std::vector<FileToRead> requests = Requests(2);
   for (const FileToRead& request : requests) {
     pool.Put(request.url.substr(7), "v1", 40 * kFakeBlockBytes);
