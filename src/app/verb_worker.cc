@@ -158,6 +158,14 @@ void RemoveDefaultTier(const std::string& directory) {
   rmdir(std::filesystem::path(directory).parent_path().c_str());
 }
 
+HttpReply Answer(const HttpQuestion& question) {
+  if (question.path == "/healthz") return {.body = "ok\n"};
+  if (question.path == "/metrics") {
+    return {.body = Metrics().Text(), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+  }
+  return {.status = 404, .body = "there is /metrics and /healthz\n"};
+}
+
 int ExitCodeOf(const Error& error) {
   return error.code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;
 }
@@ -187,9 +195,7 @@ int RunWorkerVerb(const Context& context) {
     Complain(context, worker.error().message());
     return ExitCodeOf(worker.error());
   }
-  Result<std::unique_ptr<HttpServer>> http =
-      HttpServer::Start(http_address.value(), {{"/metrics", [] { return Metrics().Text(); }},
-                                               {"/healthz", [] { return std::string("ok\n"); }}});
+  Result<std::unique_ptr<HttpServer>> http = HttpServer::Start(http_address.value(), {}, Answer);
   if (!http.ok()) {
     Complain(context, "--http: " + http.error().message());
     return ExitCodeOf(http.error());
