@@ -22,6 +22,7 @@ namespace forebay {
 struct RingMember {
   std::string name;          // Stable: the pod's name, never an address or a pid.
   std::uint32_t weight = 1;  // Share of the blocks, 1 to Ring::kWeightMax.
+  bool operator==(const RingMember&) const = default;
 };
 
 // The members of one epoch. Members are numbered from 0 in the byte order of their names.
