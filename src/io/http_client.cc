@@ -57,6 +57,43 @@ int OnSocket(void*, curl_socket_t fd, curlsocktype purpose) {
   return CURL_SOCKOPT_OK;
 }
 
+// What makes `easy` send `request`'s method and body. The handle keeps what its last request set.
+void SetMethod(CURL* easy, const HttpRequest& request) {
+  Set(easy, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
+  Set(easy, CURLOPT_CUSTOMREQUEST, static_cast<const char*>(nullptr));
+  switch (request.method) {
+    case HttpMethod::kHead: return;
+    case HttpMethod::kGet: Set(easy, CURLOPT_HTTPGET, 1L); return;
+    case HttpMethod::kPost: break;
+    case HttpMethod::kPut: Set(easy, CURLOPT_CUSTOMREQUEST, "PUT"); break;
+    case HttpMethod::kDelete: Set(easy, CURLOPT_CUSTOMREQUEST, "DELETE"); break;
+  }
+  Set(easy, CURLOPT_POST, 1L);
+  Set(easy, CURLOPT_POSTFIELDS, request.body.data());
+  Set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+}
+
+using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+
+HeaderList HeadersOf(const HttpRequest& request) {
+  HeaderList headers(nullptr, curl_slist_free_all);
+  const auto add = [&headers](const char* header) {
+    curl_slist* longer = curl_slist_append(headers.get(), header);
+    CHECK(longer != nullptr);
+    [[maybe_unused]] curl_slist* const part = headers.release();  // `longer` starts with it.
+    headers.reset(longer);
+  };
+  bool typed = false;
+  for (const std::string& header : request.headers) {
+    add(header.c_str());
+    typed = typed || LowerCase(header).starts_with("content-type:");
+  }
+  // libcurl would claim a form, and would wait for a 100 before it sends a long body.
+  if (!typed) add("Content-Type:");
+  add("Expect:");
+  return headers;
+}
+
 // libcurl's state is the process's; it must be set up before the first handle.
 void InitialiseOnce() {
   static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -226,18 +263,14 @@ std::optional<CURLcode> HttpClient::Connection::Drive(Transfer& transfer, Deadli
 Status HttpClient::Connection::Run(const HttpRequest& request, HttpReceiver& receiver,
                                    Deadline deadline, const std::stop_token& stop) {
   Transfer transfer{.receiver = &receiver, .stop = stop, .head = {}, .error = {}};
-  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(nullptr, curl_slist_free_all);
-  for (const std::string& header : request.headers) {
-    curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
-    CHECK(longer != nullptr);
-    [[maybe_unused]] curl_slist* const part = headers.release();  // `longer` starts with it.
-    headers.reset(longer);
-  }
+  const HeaderList headers = HeadersOf(request);
   Set(easy_, CURLOPT_URL, request.url.c_str());
   Set(easy_, CURLOPT_HTTPHEADER, headers.get());
-  Set(easy_, CURLOPT_HTTPGET, 1L);
-  Set(easy_, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
-  Set(easy_, CURLOPT_PROXY, IsLoopback(request.url) ? "" : static_cast<const char*>(nullptr));
+  SetMethod(easy_, request);
+  const bool unix = !request.unix_path.empty();
+  const bool direct = unix || IsLoopback(request.url);
+  Set(easy_, CURLOPT_UNIX_SOCKET_PATH, unix ? request.unix_path.c_str() : nullptr);
+  Set(easy_, CURLOPT_PROXY, direct ? "" : static_cast<const char*>(nullptr));
   Set(easy_, CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
   Set(easy_, CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
   detail_[0] = '\0';

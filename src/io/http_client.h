@@ -1,4 +1,4 @@
-// HttpClient: HTTP/1.1 GET and HEAD over a bounded pool of kept-alive connections (libcurl).
+// HttpClient: HTTP/1.1 over a bounded pool of kept-alive connections (libcurl), TCP or unix.
 //
 // Sends the URL as given (no squashing of "..", no re-encoding), follows no redirect and decodes no
 // content: what a signature covers is what leaves, and what the server stores is what arrives.
@@ -34,12 +34,16 @@ struct HttpClientOptions {
   std::chrono::milliseconds stall_timeout{15'000};
 };
 
-enum class HttpMethod : std::uint8_t { kGet, kHead };
+enum class HttpMethod : std::uint8_t { kGet, kHead, kPost, kPut, kDelete };
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
   std::string url;                   // http or https, percent-encoded.
   std::vector<std::string> headers;  // "Name: value", without line ends.
+  // Of POST, PUT and DELETE. Sent with its length; no Content-Type is added.
+  std::string body = {};
+  // Not empty: the unix socket to connect to; the URL's host is then only a name in the request.
+  std::string unix_path = {};
 };
 
 // Status line and headers of an answer. Names are in lower case; of a repeated one the last counts.
