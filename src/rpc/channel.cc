@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "base/crc32c.h"
@@ -18,7 +17,6 @@ namespace {
 // A worker that takes no request frame for this long is gone or stopped.
 constexpr std::chrono::seconds kWriteTimeout{2};
 constexpr std::chrono::seconds kGreetTimeout{5};
-constexpr std::chrono::milliseconds kStopPoll{100};
 // A frame on its way ends by itself within this, unless the link or the worker has stalled.
 constexpr std::chrono::milliseconds kCancelPatience{50};
 // An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
@@ -35,10 +33,6 @@ Error ConnectionBroke(const Address& address, const Error& why, bool refused) {
 }
 
 }  // namespace
-
-struct Channel::PendingLookup {
-  std::optional<Result<LookupReply>> reply;
-};
 
 Channel::Channel(Address address, ChannelOptions options)
     : address_(std::move(address)), options_(std::move(options)) {}
@@ -66,7 +60,8 @@ Channel::CallId Channel::StartRead(const BlockCall& call, std::shared_ptr<BlockR
   header.type = FrameType::kReadBlock;
   header.flags = static_cast<std::uint16_t>(
       (call.fill_only ? kFlagFillOnly : 0) | (call.insist ? kFlagInsist : 0) |
-      (call.recheck ? kFlagRecheck : 0) | (call.peer ? kFlagPeer : 0));
+      (call.recheck ? kFlagRecheck : 0) | (call.peer ? kFlagPeer : 0) |
+      (call.held_only ? kFlagHeldOnly : 0));
   header.domain = call.domain;
   header.deadline_ms = static_cast<std::uint32_t>(MillisecondsUntil(call.deadline));
   Call entry;
@@ -101,6 +96,7 @@ Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, 
 void Channel::Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body) {
   MutexLock lock(write_mutex_);
   if (!fd_ || connection != fd_connection_) return;
+  header.epoch = epoch_.load();
   header.acked = received_.load();
   acknowledged_ = header.acked;
   header.body_bytes = static_cast<std::uint32_t>(body.size());
@@ -154,35 +150,6 @@ void Channel::AwaitEnd(CallId id) {
     if (fd_) shutdown(fd_.get(), SHUT_RDWR);
   }
   while (calls_.contains(id)) changed_.Wait(mutex_);
-}
-
-Result<LookupReply> Channel::Stat(const Lookup& lookup, Deadline deadline, std::stop_token stop) {
-  return Ask(FrameType::kStat, lookup, deadline, std::move(stop));
-}
-
-Result<LookupReply> Channel::List(const Lookup& lookup, Deadline deadline, std::stop_token stop) {
-  return Ask(FrameType::kList, lookup, deadline, std::move(stop));
-}
-
-Result<LookupReply> Channel::Ask(FrameType type, const Lookup& lookup, Deadline deadline,
-                                 std::stop_token stop) {
-  FrameHeader header;
-  header.type = type;
-  header.deadline_ms = static_cast<std::uint32_t>(MillisecondsUntil(deadline));
-  Call call;
-  call.lookup = std::make_shared<PendingLookup>();
-  const std::shared_ptr<PendingLookup> pending = call.lookup;
-  const CallId id = Begin(header, Encode(lookup), std::move(call));
-  {
-    MutexLock lock(mutex_);
-    while (!pending->reply && !Passed(deadline) && !stop.stop_requested()) {
-      changed_.WaitUntil(mutex_, std::min(deadline, Clock::now() + kStopPoll));
-    }
-    if (pending->reply) return *std::move(pending->reply);
-  }
-  Cancel(id);
-  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
-  return Error(Code::kDeadlineExceeded, "worker " + address_.text + " did not answer in time");
 }
 
 // The receiver thread: one connection after another, as long as there are calls.
@@ -326,31 +293,22 @@ void Channel::Acknowledge() {
 
 Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body) {
   last_heard_ = Clock::now();
-  if (header.type == FrameType::kPong) return {};
+  if (Status status = Heard(header, body); !status.ok()) return status;
+  if (header.type == FrameType::kPong && header.request_id == 0) return {};
   queue_depth_ = header.queue_depth;
   if (header.holders > 0) holders_ = header.holders;
   if (header.type == FrameType::kBlockData) return ReceiveData(fd, header, body);
   if (header.payload_bytes != 0) return Error(Code::kInvalidArgument, "payload on another frame");
   BlockReceiver::Outcome outcome;
   outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
-  if (header.type == FrameType::kError) {
-    outcome.status = DecodeError(header.code, body);
+  if (header.type == FrameType::kError || header.type == FrameType::kStale) {
+    outcome.status = header.type == FrameType::kError
+                         ? DecodeError(header.code, body)
+                         : Error(Code::kStale, "the group has a newer map");
     Finish(header.request_id, std::move(outcome));
     return {};
   }
-  if (header.type != FrameType::kStatReply && header.type != FrameType::kListReply) {
-    return Error(Code::kInvalidArgument, "a worker does not send such frames");
-  }
-  Result<LookupReply> reply = DecodeLookupReply(body);
-  if (!reply.ok()) return std::move(reply).error();
-  MutexLock lock(mutex_);
-  const auto found = calls_.find(header.request_id);
-  if (found == calls_.end()) return {};
-  if (!found->second.lookup) return Error(Code::kInvalidArgument, "answers a read with names");
-  found->second.lookup->reply = std::move(reply);
-  calls_.erase(found);
-  changed_.NotifyAll();
-  return {};
+  return Answer(header, body);
 }
 
 // In pieces, each checked while it is in the processor's cache, and so that a long run on a slow
@@ -452,8 +410,8 @@ void Channel::Finish(CallId id, BlockReceiver::Outcome outcome) {
     const auto found = calls_.find(id);
     if (found == calls_.end()) return;
     Call& call = found->second;
-    if (call.lookup) {
-      call.lookup->reply = Result<LookupReply>(std::move(outcome.status).error());
+    if (call.question) {
+      call.question->reply.emplace(std::move(outcome.status).error());
     } else if (!call.cancelled) {
       call.state = CallState::kFinishing;
       receiver = call.receiver;

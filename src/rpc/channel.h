@@ -10,8 +10,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/deadline.h"
@@ -36,6 +38,7 @@ struct BlockCall {
   bool insist = false;     // Queue the request, however long the queue.
   bool recheck = false;    // A copy of it failed its checksum.
   bool peer = false;       // A worker's own fill.
+  bool held_only = false;  // From the block's new home to its previous one.
   DomainId domain;
   Deadline deadline;
 };
@@ -61,17 +64,23 @@ class BlockReceiver {
     bool from_peer = false;        // ... and had it from another worker.
   };
   // The call has ended; nothing follows. kCorrupt: bytes did not match their checksum, and nothing
-  // of that run was passed to Received. kUnavailable: the connection broke.
+  // of that run was passed to Received. kUnavailable: the connection broke. kStale: the epoch
+  // moved; ChannelOptions::on_newer was called with the newer map.
   virtual void Done(Outcome outcome) = 0;
 };
 
 struct ChannelOptions {
   std::uint64_t reader_id = 0;
-  std::uint32_t block_bytes = 4u << 20;
+  std::uint32_t block_bytes = 4u << 20;  // 0: a group, in which every dataset has its own.
   std::string endpoint;
   std::chrono::milliseconds connect_timeout{1000};
   // Without a call for this long the connection is closed; the next call opens it again.
   std::chrono::milliseconds idle_timeout{60'000};
+  // The worker knows an epoch that is newer than all that it told before and than ours. `map` is
+  // its map (JSON, docs/formats/group.md) if it came along, as it does with every kStale, else
+  // empty. Called on the channel's receiver thread, before the call ends; must not block, nor call
+  // the channel, and is not called any more once the channel is gone.
+  std::function<void(std::uint64_t epoch, std::string_view map)> on_newer = {};
 };
 
 // Thread safety: safe. Threads: one, while connected.
@@ -94,9 +103,25 @@ class Channel {
   void Cancel(CallId id) EXCLUDES(mutex_);
 
   // One name, or one page of a listing, from the directory's home. Waits for the answer.
-  // Errors: those of Upstream; kUnavailable, kDeadlineExceeded, kCancelled (within 100 ms).
+  // Errors: those of Upstream; kUnavailable, kDeadlineExceeded, kCancelled (within 100 ms), kStale.
   Result<LookupReply> Stat(const Lookup& lookup, Deadline deadline, std::stop_token stop);
   Result<LookupReply> List(const Lookup& lookup, Deadline deadline, std::stop_token stop);
+
+  // Questions about the group and the cache; they wait as the above do.
+  // Group: JSON as docs/formats/group.md says. kNotFound: no such dataset.
+  Result<std::string> Group(const GroupQuestion& question, Deadline deadline, std::stop_token stop);
+  // `verify`: compares the checksums of the blocks first, which takes as long as reading them.
+  Result<HaveReply> AskHave(const Have& question, bool verify, Deadline deadline,
+                            std::stop_token stop);
+  Result<DropReply> AskDrop(const Drop& question, Deadline deadline, std::stop_token stop);
+  Result<std::string> AskMetrics(Deadline deadline, std::stop_token stop);
+  // Something changed at control: the worker calls it at once. Returns once it knows.
+  Status Refresh(Deadline deadline, std::stop_token stop);
+
+  // The epoch that goes out with every frame from now on; 0 before.
+  void set_epoch(std::uint64_t epoch) { epoch_ = epoch; }
+  // The newest that the worker told.
+  std::uint64_t newest_epoch() const { return newest_epoch_; }
 
   // The newest report, from any reply.
   LoadReport load() const;
@@ -110,21 +135,29 @@ class Channel {
   std::size_t outstanding() const EXCLUDES(mutex_);
 
  private:
-  struct PendingLookup;
+  // What waits for a reply in one frame.
+  struct Question {
+    FrameType expected;
+    std::optional<Result<std::vector<std::byte>>> reply;
+  };
   enum class CallState {
     kWaiting,    // For a frame.
     kReceiving,  // The receiver thread is writing into its buffer.
     kFinishing,  // Its Done is running.
   };
   struct Call {
-    std::shared_ptr<BlockReceiver> receiver;  // Null: a lookup.
-    std::shared_ptr<PendingLookup> lookup;
+    std::shared_ptr<BlockReceiver> receiver;  // Null: a question.
+    std::shared_ptr<Question> question;
     CallState state = CallState::kWaiting;
     bool cancelled = false;  // Somebody waits for it to go; its Done is not called.
   };
 
-  Result<LookupReply> Ask(FrameType type, const Lookup& lookup, Deadline deadline,
-                          std::stop_token stop) EXCLUDES(mutex_);
+  // Sends a request of `header`'s type and flags, and waits for the body of its reply.
+  Result<std::vector<std::byte>> Ask(FrameHeader header, std::vector<std::byte> body,
+                                     Deadline deadline, std::stop_token stop) EXCLUDES(mutex_);
+  template <typename T>
+  Result<T> Decoded(const Result<std::vector<std::byte>>& body,
+                    Result<T> (*decode)(std::span<const std::byte>)) const;
   CallId Begin(FrameHeader header, std::vector<std::byte> body, Call call) EXCLUDES(mutex_);
   void Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body)
       EXCLUDES(write_mutex_);
@@ -138,6 +171,9 @@ class Channel {
   bool CloseIfIdle() EXCLUDES(mutex_);
   void Acknowledge();
   Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
+  // What it says about the group.
+  Status Heard(const FrameHeader& header, std::span<const std::byte> body);
+  Status Answer(const FrameHeader& header, std::span<const std::byte> body) EXCLUDES(mutex_);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
   Status ReceivePayload(int fd, std::span<std::byte> space,
                         std::span<const std::uint32_t> checksums, bool* intact);
@@ -151,6 +187,8 @@ class Channel {
   const ChannelOptions options_;
   std::atomic<std::uint32_t> queue_depth_ = 0;
   std::atomic<std::uint16_t> holders_ = 1;
+  std::atomic<std::uint64_t> epoch_ = 0;
+  std::atomic<std::uint64_t> newest_epoch_ = 0;
   std::atomic<Deadline> last_heard_ = Deadline();
   std::atomic<std::uint64_t> received_ = 0;      // Data frames on this connection.
   std::atomic<std::uint64_t> acknowledged_ = 0;  // Of them, by the newest frame that was sent.

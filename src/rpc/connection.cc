@@ -106,6 +106,7 @@ Status Connection::Greet(std::stop_token stop) {
   if (!hello.ok()) return std::move(hello).error();
   reader_id_ = hello.value().reader_id;
   FrameHeader answer;
+  answer.epoch = shared_.service.epoch();
   const Result<Welcome> welcome = shared_.service.Greet(hello.value());
   if (welcome.ok()) {
     answer.type = FrameType::kWelcome;
@@ -174,10 +175,18 @@ Status Connection::Handle(const FrameHeader& header, std::span<const std::byte> 
   switch (header.type) {
     case FrameType::kReadBlock:
     case FrameType::kStat:
-    case FrameType::kList: return BeginReply(header, body);
+    case FrameType::kList:
+    case FrameType::kGroup:
+    case FrameType::kHave:
+    case FrameType::kDrop:
+    case FrameType::kMetrics: return BeginReply(header, body);
     case FrameType::kCancel: Cancel(header.request_id); return {};
     case FrameType::kAck: return {};
-    case FrameType::kPing: pong_due_ = true; return {};
+    case FrameType::kPing:
+      if ((header.flags & kFlagRefresh) != 0) shared_.service.Refresh();
+      if (header.request_id != 0) return BeginReply(header, body);
+      pong_due_ = true;
+      return {};
     case FrameType::kHello:
     case FrameType::kWelcome:
     case FrameType::kBlockData:
@@ -185,6 +194,11 @@ Status Connection::Handle(const FrameHeader& header, std::span<const std::byte> 
     case FrameType::kListReply:
     case FrameType::kError:
     case FrameType::kPong:
+    case FrameType::kGroupReply:
+    case FrameType::kHaveReply:
+    case FrameType::kDropReply:
+    case FrameType::kMetricsReply:
+    case FrameType::kStale:
       return Broken(
           fmt::format("a client does not send frames of type {}", static_cast<int>(header.type)));
   }
@@ -202,21 +216,36 @@ Status Connection::BeginReply(const FrameHeader& header, std::span<const std::by
                          .flags = header.flags,
                          .deadline = active.deadline,
                          .queue_depth = shared_.queue_depth.load(),
+                         .epoch = header.epoch,
                          .waker = waker_};
-  if (header.type == FrameType::kReadBlock) {
-    const Result<ReadBlock> request = DecodeReadBlock(body);
-    if (!request.ok()) return request.error();
-    active.reply = shared_.service.BeginRead(request.value(), std::move(context));
-  } else {
-    const Result<Lookup> request = DecodeLookup(body);
-    if (!request.ok()) return request.error();
-    active.reply = header.type == FrameType::kStat
-                       ? shared_.service.BeginStat(request.value(), std::move(context))
-                       : shared_.service.BeginList(request.value(), std::move(context));
-  }
+  Result<std::unique_ptr<Reply>> reply = ReplyTo(header, body, std::move(context));
+  if (!reply.ok()) return std::move(reply).error();
+  active.reply = std::move(reply).value();
   active_.push_back(std::move(active));
   ++shared_.queue_depth;
   return {};
+}
+
+Result<std::unique_ptr<Reply>> Connection::ReplyTo(const FrameHeader& header,
+                                                   std::span<const std::byte> body,
+                                                   RequestContext context) {
+  Service& service = shared_.service;
+  // Decodes the body and hands it to `begin`.
+  const auto with = [&](auto decode, auto begin) -> Result<std::unique_ptr<Reply>> {
+    const auto request = decode(body);
+    if (!request.ok()) return request.error();
+    return (service.*begin)(request.value(), std::move(context));
+  };
+  if (header.type == FrameType::kReadBlock) return with(DecodeReadBlock, &Service::BeginRead);
+  if (header.type == FrameType::kStat) return with(DecodeLookup, &Service::BeginStat);
+  if (header.type == FrameType::kList) return with(DecodeLookup, &Service::BeginList);
+  if (header.type == FrameType::kGroup) return with(DecodeGroupQuestion, &Service::BeginGroup);
+  if (header.type == FrameType::kHave) return with(DecodeHave, &Service::BeginHave);
+  if (header.type == FrameType::kDrop) return with(DecodeDrop, &Service::BeginDrop);
+  if (header.type == FrameType::kMetrics) return service.BeginMetrics(std::move(context));
+  ReplyFrame pong;
+  pong.type = FrameType::kPong;
+  return std::unique_ptr<Reply>(std::make_unique<ReadyReply>(std::move(pong)));
 }
 
 Status Connection::Acknowledged(std::uint64_t count) {
@@ -262,6 +291,7 @@ bool Connection::NextFrame() {
   if (std::exchange(pong_due_, false)) {
     FrameHeader header;
     header.type = FrameType::kPong;
+    header.epoch = shared_.service.epoch();
     outgoing_ = Outgoing{};
     outgoing_->head = Head(header, {});
     outgoing_->active = active_.end();
@@ -293,6 +323,7 @@ void Connection::Enqueue(std::list<Active>::iterator active, ReplyFrame frame) {
   header.flags = static_cast<std::uint16_t>(frame.flags | (frame.last ? kFlagLast : 0));
   header.request_id = active->request_id;
   header.domain = active->domain;
+  header.epoch = shared_.service.epoch();
   header.queue_depth = shared_.queue_depth.load();
   header.holders = frame.holders;
   header.code = frame.code;

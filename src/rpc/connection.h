@@ -69,6 +69,9 @@ class Connection {
   Status ReadFrame();
   Status Handle(const FrameHeader& header, std::span<const std::byte> body);
   Status BeginReply(const FrameHeader& header, std::span<const std::byte> body);
+  // Errors: the body of the request makes no sense.
+  Result<std::unique_ptr<Reply>> ReplyTo(const FrameHeader& header, std::span<const std::byte> body,
+                                         RequestContext context);
   Status Acknowledged(std::uint64_t count);
   void Cancel(std::uint64_t request_id);
 

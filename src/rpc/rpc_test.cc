@@ -80,17 +80,6 @@ class RunReply : public Reply {
   SendLog& log_;
 };
 
-class FrameReply : public Reply {
- public:
-  explicit FrameReply(ReplyFrame frame) : frame_(std::move(frame)) {}
-  bool Ready() override { return true; }
-  bool NeedsLink() const override { return false; }
-  std::optional<ReplyFrame> Next() override { return std::move(frame_); }
-
- private:
-  ReplyFrame frame_;
-};
-
 class NeverReply : public Reply {
  public:
   bool Ready() override { return false; }
@@ -120,7 +109,7 @@ class FakeService : public Service {
   std::unique_ptr<Reply> BeginRead(const ReadBlock& request, RequestContext) override {
     if (request.path == "never") return std::make_unique<NeverReply>();
     if (request.path == "error") {
-      return std::make_unique<FrameReply>(ErrorFrame(Error(Code::kOverloaded, "busy"), 5));
+      return std::make_unique<ReadyReply>(ErrorFrame(Error(Code::kOverloaded, "busy"), 5));
     }
     std::vector<std::uint32_t> checksums = checksums_[request.index];
     if (request.path == "corrupt") checksums[3] ^= 1;
@@ -130,15 +119,49 @@ class FakeService : public Service {
     ReplyFrame frame;
     frame.type = FrameType::kStatReply;
     frame.body = Encode(LookupReply{5ms, {{"", {1, request.path.size(), 0, "v"}}}, "", 0});
-    return std::make_unique<FrameReply>(std::move(frame));
+    return std::make_unique<ReadyReply>(std::move(frame));
   }
   std::unique_ptr<Reply> BeginList(const Lookup&, RequestContext) override {
     return std::make_unique<NeverReply>();
   }
 
+  std::unique_ptr<Reply> BeginGroup(const GroupQuestion& request, RequestContext context) override {
+    asked_epoch = context.epoch;
+    if (request.dataset == "newer") return Frame(FrameType::kStale, TextReply{"{newer}"});
+    return Frame(FrameType::kGroupReply, TextReply{request.dataset + "/" + request.name_space});
+  }
+  std::unique_ptr<Reply> BeginHave(const Have& request, RequestContext context) override {
+    HaveReply reply;
+    for (const Have::File& file : request.files) {
+      reply.bits.resize(reply.bits.size() + HeldBytes(file.blocks),
+                        (context.flags & kFlagVerify) != 0 ? 2 : 1);
+    }
+    if (request.files.size() == 3) reply.bits.pop_back();
+    return Frame(FrameType::kHaveReply, reply);
+  }
+  std::unique_ptr<Reply> BeginDrop(const Drop& request, RequestContext) override {
+    return Frame(FrameType::kDropReply, DropReply{request.paths.size(), 7});
+  }
+  std::unique_ptr<Reply> BeginMetrics(RequestContext) override {
+    return Frame(FrameType::kMetricsReply, TextReply{"up 1\n"});
+  }
+  std::uint64_t epoch() const override { return own_epoch; }
+  void Refresh() override { ++refreshed; }
+
   SendLog log;
+  std::atomic<std::uint64_t> own_epoch = 0;
+  std::atomic<std::uint64_t> asked_epoch = 0;
+  std::atomic<int> refreshed = 0;
 
  private:
+  template <typename T>
+  static std::unique_ptr<Reply> Frame(FrameType type, const T& message) {
+    ReplyFrame frame;
+    frame.type = type;
+    frame.body = Encode(message);
+    return std::make_unique<ReadyReply>(std::move(frame));
+  }
+
   std::vector<UniqueFd> fds_;
   std::vector<std::vector<std::uint32_t>> checksums_;
 };
@@ -360,6 +383,52 @@ TEST_F(RpcTest, AStalledReaderGivesItsPlaceBack) {
   channel.StartRead(CallOf(5), receiver);
   EXPECT_TRUE(receiver->Await().status.ok());
   ExpectBlock(5, *receiver);
+}
+
+TEST_F(RpcTest, QuestionsAboutTheGroupAreAnswered) {
+  Channel channel(address_, {});
+  const Deadline soon = Clock::now() + 10s;
+  EXPECT_EQ(channel.Group({"prices", "default"}, soon, {}).value(), "prices/default");
+  EXPECT_EQ(channel.AskMetrics(soon, {}).value(), "up 1\n");
+  const Have have{{}, {{{}, {}, 9}, {{}, {}, 0}}};
+  EXPECT_EQ(channel.AskHave(have, false, soon, {}).value().bits, std::vector<std::uint8_t>(2, 1));
+  EXPECT_EQ(channel.AskHave(have, true, soon, {}).value().bits, std::vector<std::uint8_t>(2, 2));
+  const Drop drop{{}, {Digest128{}, Digest128{}}};
+  EXPECT_EQ(channel.AskDrop(drop, soon, {}).value().bytes, 2u);
+  EXPECT_EQ(service_.refreshed, 0);
+  ASSERT_TRUE(channel.Refresh(soon, {}).ok());
+  EXPECT_EQ(service_.refreshed, 1);
+}
+
+TEST_F(RpcTest, AnAnswerOfAnotherLengthIsTheWorkersTrouble) {
+  Channel channel(address_, {});
+  const Have have{{}, {{{}, {}, 9}, {{}, {}, 1}, {{}, {}, 1}}};
+  const Result<HaveReply> reply = channel.AskHave(have, false, Clock::now() + 10s, {});
+  ASSERT_FALSE(reply.ok());
+  EXPECT_EQ(reply.error().code(), Code::kUnavailable);
+}
+
+TEST_F(RpcTest, EpochsGoBothWaysAndANewerMapIsHandedOn) {
+  std::vector<std::pair<std::uint64_t, std::string>> heard;
+  ChannelOptions options;
+  options.on_newer = [&heard](std::uint64_t epoch, std::string_view map) {
+    heard.emplace_back(epoch, map);
+  };
+  service_.own_epoch = 8;
+  Channel channel(address_, options);
+  channel.set_epoch(8);
+  const Deadline soon = Clock::now() + 10s;
+  ASSERT_TRUE(channel.Group({"a", ""}, soon, {}).ok());
+  EXPECT_EQ(service_.asked_epoch, 8u);
+  EXPECT_TRUE(heard.empty());
+  service_.own_epoch = 9;
+  ASSERT_TRUE(channel.Group({"a", ""}, soon, {}).ok());
+  ASSERT_TRUE(channel.Group({"a", ""}, soon, {}).ok());  // Told once.
+  const Result<std::string> stale = channel.Group({"newer", ""}, soon, {});
+  ASSERT_FALSE(stale.ok());
+  EXPECT_EQ(stale.error().code(), Code::kStale);
+  EXPECT_EQ(channel.newest_epoch(), 9u);
+  EXPECT_EQ(heard, (std::vector<std::pair<std::uint64_t, std::string>>{{9, ""}, {9, "{newer}"}}));
 }
 
 }  // namespace

@@ -61,12 +61,26 @@ class Reply {
   virtual std::optional<ReplyFrame> Next() = 0;
 };
 
+// A reply that is there at once.
+class ReadyReply : public Reply {
+ public:
+  explicit ReadyReply(ReplyFrame frame) : frame_(std::move(frame)) {}
+
+  bool Ready() override { return true; }
+  bool NeedsLink() const override { return false; }
+  std::optional<ReplyFrame> Next() override { return std::move(frame_); }
+
+ private:
+  ReplyFrame frame_;
+};
+
 struct RequestContext {
   std::uint64_t reader_id = 0;
   DomainId domain;
   std::uint16_t flags = 0;  // kFlagFillOnly, ...
   Deadline deadline;
   std::uint32_t queue_depth = 0;  // Of this server, before this request.
+  std::uint64_t epoch = 0;        // Of the asker's map; 0: it has none.
   std::shared_ptr<Waker> waker;   // Wakes the connection.
 };
 
@@ -79,6 +93,17 @@ class Service {
   virtual std::unique_ptr<Reply> BeginRead(const ReadBlock& request, RequestContext context) = 0;
   virtual std::unique_ptr<Reply> BeginStat(const Lookup& request, RequestContext context) = 0;
   virtual std::unique_ptr<Reply> BeginList(const Lookup& request, RequestContext context) = 0;
+  virtual std::unique_ptr<Reply> BeginGroup(const GroupQuestion& request,
+                                            RequestContext context) = 0;
+  // context.flags may have kFlagVerify.
+  virtual std::unique_ptr<Reply> BeginHave(const Have& request, RequestContext context) = 0;
+  virtual std::unique_ptr<Reply> BeginDrop(const Drop& request, RequestContext context) = 0;
+  virtual std::unique_ptr<Reply> BeginMetrics(RequestContext context) = 0;
+
+  // Of the map in force; goes out with every frame.
+  virtual std::uint64_t epoch() const = 0;
+  // Somebody says that control has something new.
+  virtual void Refresh() = 0;
 };
 
 struct ServerOptions {

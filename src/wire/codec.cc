@@ -1,5 +1,7 @@
 #include "wire/codec.h"
 
+#include <algorithm>
+
 #include "base/crc32c.h"
 
 namespace forebay {
@@ -18,6 +20,10 @@ void Encoder::Text(std::string_view text) {
   U32(static_cast<std::uint32_t>(text.size()));
   const auto* data = reinterpret_cast<const std::byte*>(text.data());
   bytes_.insert(bytes_.end(), data, data + text.size());
+}
+
+void Encoder::Bytes(std::span<const std::uint8_t> bytes) {
+  for (const std::uint8_t byte : bytes) U8(byte);
 }
 
 std::vector<std::byte> Encoder::Finish() && {
@@ -63,6 +69,12 @@ std::uint64_t Decoder::Number(int bytes) {
 std::string Decoder::Text() {
   const std::span<const std::byte> bytes = Take(U32());
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void Decoder::Bytes(std::span<std::uint8_t> bytes) {
+  std::ranges::fill(bytes, std::uint8_t{0});
+  std::ranges::transform(Take(bytes.size()), bytes.begin(),
+                         [](std::byte byte) { return std::to_integer<std::uint8_t>(byte); });
 }
 
 Status Decoder::Finish() const {

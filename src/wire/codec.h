@@ -23,6 +23,7 @@ class Encoder {
   void U64(std::uint64_t value) { Number(value, 8); }
   void I64(std::int64_t value) { Number(static_cast<std::uint64_t>(value), 8); }
   void Text(std::string_view text);
+  void Bytes(std::span<const std::uint8_t> bytes);  // As they are, without a length.
 
   // The body with its checksum appended.
   std::vector<std::byte> Finish() &&;
@@ -43,7 +44,12 @@ class Decoder {
   std::uint64_t U64() { return Number(8); }
   std::int64_t I64() { return static_cast<std::int64_t>(Number(8)); }
   std::string Text();
+  void Bytes(std::span<std::uint8_t> bytes);  // Zeros if they are not there.
 
+  // Whether there is more: fields that an older sender does not know are not there.
+  bool more() const { return state_ == State::kGood && !rest_.empty(); }
+  // What is left, for a count of things that take some bytes each.
+  std::size_t left() const { return state_ == State::kGood ? rest_.size() : 0; }
   bool failed() const { return state_ != State::kGood; }
 
   // What is left is tolerated: a newer sender may have appended fields.

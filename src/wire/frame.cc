@@ -79,7 +79,7 @@ Result<FrameHeader> DecodeFrameHeader(std::span<const std::byte, kFrameHeaderByt
                     header.version, kProtocolVersionMin, kProtocolVersion));
   }
   if (type < static_cast<std::uint8_t>(FrameType::kHello) ||
-      type > static_cast<std::uint8_t>(FrameType::kPong)) {
+      type > static_cast<std::uint8_t>(FrameType::kStale)) {
     return Error(Code::kInvalidArgument, fmt::format("frame type {} is unknown", type));
   }
   if (header.body_bytes > kFrameBodyBytesMax || header.payload_bytes > kFramePayloadBytesMax) {

@@ -37,13 +37,22 @@ enum class FrameType : std::uint8_t {
   kError = 11,   // Ends a request: `code` and a message in the body.
   kPing = 12,    // Is the worker alive, though it has nothing to send yet?
   kPong = 13,
+  kGroup = 14,  // Asks for the map, and for a dataset by name.
+  kGroupReply = 15,
+  kHave = 16,  // Asks which blocks of some file versions are held.
+  kHaveReply = 17,
+  kDrop = 18,  // Asks to forget a dataset's blocks.
+  kDropReply = 19,
+  kMetrics = 20,  // Asks for the process's metrics.
+  kMetricsReply = 21,
+  kStale = 22,  // Ends a read, Stat or List of an older epoch: the body has the newer map.
 };
 
 // Of kReadBlock.
 inline constexpr std::uint16_t kFlagFillOnly = 1;  // Hold the block; send no bytes back.
 inline constexpr std::uint16_t kFlagInsist = 2;    // Queue it, however long the queue.
-inline constexpr std::uint16_t kFlagRecheck =
-    4;                                         // A copy of it failed its checksum: compare first.
+// A copy of it failed its checksum: compare first.
+inline constexpr std::uint16_t kFlagRecheck = 4;
 inline constexpr std::uint16_t kFlagPeer = 8;  // From a worker that fills its own copy.
 // Of kBlockData.
 inline constexpr std::uint16_t kFlagLast = 16;
@@ -51,6 +60,13 @@ inline constexpr std::uint16_t kFlagLast = 16;
 // from the upstream.
 inline constexpr std::uint16_t kFlagFilled = 32;
 inline constexpr std::uint16_t kFlagFromPeer = 64;
+// Of kPing: something changed at control; call it at once.
+inline constexpr std::uint16_t kFlagRefresh = 128;
+// Of kHave: compare the checksums of the blocks first, and forget those that do not match.
+inline constexpr std::uint16_t kFlagVerify = 256;
+// Of kReadBlock: from the block's new home to its previous one. It is answered from the tier, or by
+// joining a fill under way, and otherwise with kNotHere: one hop.
+inline constexpr std::uint16_t kFlagHeldOnly = 512;
 
 struct FrameHeader {
   FrameType type = FrameType::kHello;

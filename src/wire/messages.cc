@@ -93,6 +93,7 @@ std::vector<std::byte> Encode(const ReadBlock& message) {
   encoder.U32(message.index);
   encoder.U32(message.offset);
   encoder.U32(message.length);
+  encoder.U32(message.block_bytes);
   return std::move(encoder).Finish();
 }
 
@@ -106,6 +107,7 @@ Result<ReadBlock> DecodeReadBlock(std::span<const std::byte> body) {
   message.index = decoder.U32();
   message.offset = decoder.U32();
   message.length = decoder.U32();
+  if (decoder.more()) message.block_bytes = decoder.U32();
   if (message.path.size() > kPathBytesMax) return TooLong("path", message.path.size());
   if (message.version.size() > kPathBytesMax) return TooLong("version", message.version.size());
   return Finished(decoder, std::move(message));
@@ -138,6 +140,7 @@ std::vector<std::byte> Encode(const Lookup& message) {
   encoder.Text(message.path);
   encoder.Text(message.after);
   encoder.U32(Milliseconds(message.max_age));
+  encoder.U64(message.refreshed);
   return std::move(encoder).Finish();
 }
 
@@ -148,6 +151,7 @@ Result<Lookup> DecodeLookup(std::span<const std::byte> body) {
   message.path = decoder.Text();
   message.after = decoder.Text();
   message.max_age = std::chrono::milliseconds(decoder.U32());
+  if (decoder.more()) message.refreshed = decoder.U64();
   if (message.path.size() > kPathBytesMax) return TooLong("path", message.path.size());
   return Finished(decoder, std::move(message));
 }

@@ -74,7 +74,7 @@ TEST(Frame, RefusesLengthsOverTheLimit) {
 }
 
 ReadBlock SomeRead() {
-  return {"s3://bucket", "prices/a b\n.bin", "\"etag\"", 5'000'000, 1, 65536, 100};
+  return {"s3://bucket", "prices/a b\n.bin", "\"etag\"", 5'000'000, 1, 65536, 100, 4u << 20};
 }
 
 TEST(Messages, BytesAreTheSameForEver) {
@@ -108,10 +108,72 @@ TEST(Messages, HelloAndLookupRoundTrip) {
   const Result<Hello> decoded = DecodeHello(Encode(hello));
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(Encode(decoded.value()), Encode(hello));
-  const Lookup lookup{"file://", "a/", "x", std::chrono::milliseconds(60'000)};
+  const Lookup lookup{"file://", "a/", "x", std::chrono::milliseconds(60'000), 7};
   const Result<Lookup> question = DecodeLookup(Encode(lookup));
   ASSERT_TRUE(question.ok());
   EXPECT_EQ(Encode(question.value()), Encode(lookup));
+}
+
+Digest128 SomeDigest(std::uint8_t byte) {
+  Digest128 digest;
+  digest.bytes.fill(byte);
+  return digest;
+}
+
+// Pinned, as the frames are: one question and one answer of each kind.
+TEST(Messages, BytesOfTheGroupsQuestionsAreTheSameForEver) {
+  EXPECT_EQ(HexOf(Encode(GroupQuestion{"ab", "n"})), "020000006162010000006ec829e20b");
+  EXPECT_EQ(HexOf(Encode(Have{DatasetUid{SomeDigest(1)}, {{SomeDigest(2), SomeDigest(3), 9}}})),
+            "01010101010101010101010101010101"
+            "01000000"
+            "02020202020202020202020202020202"
+            "03030303030303030303030303030303"
+            "09000000"
+            "4b2bce3f");
+  EXPECT_EQ(HexOf(Encode(HaveReply{{0xff, 1}})), "02000000ff01c97b2edd");
+  EXPECT_EQ(HexOf(Encode(Drop{DatasetUid{SomeDigest(1)}, {SomeDigest(2)}})),
+            "01010101010101010101010101010101"
+            "01000000"
+            "02020202020202020202020202020202"
+            "dd5b2932");
+  EXPECT_EQ(HexOf(Encode(DropReply{5, 2})), "05000000000000000200000000000000b1c100e4");
+  EXPECT_EQ(HexOf(Encode(TextReply{"x"})), "01000000785b152286");
+}
+
+TEST(Messages, GroupsQuestionsRoundTrip) {
+  const Have have{DatasetUid{SomeDigest(1)}, {{SomeDigest(2), SomeDigest(3), 9}, {{}, {}, 0}}};
+  EXPECT_EQ(Encode(DecodeHave(Encode(have)).value()), Encode(have));
+  EXPECT_EQ(DecodeHaveReply(Encode(HaveReply{{1, 2}})).value().bits,
+            (std::vector<std::uint8_t>{1, 2}));
+  const Drop drop{DatasetUid{SomeDigest(1)}, {SomeDigest(2), SomeDigest(3)}};
+  EXPECT_EQ(Encode(DecodeDrop(Encode(drop)).value()), Encode(drop));
+  EXPECT_EQ(DecodeDropReply(Encode(DropReply{5, 2})).value().blocks, 2u);
+  EXPECT_EQ(DecodeGroupQuestion(Encode(GroupQuestion{"a", "b"})).value().name_space, "b");
+  EXPECT_EQ(DecodeTextReply(Encode(TextReply{"text"})).value().text, "text");
+}
+
+TEST(Messages, HaveIsBoundedByItsAnswer) {
+  const std::uint32_t most = kHaveBitBytesMax * 8;
+  EXPECT_TRUE(DecodeHave(Encode(Have{{}, {{{}, {}, most}}})).ok());
+  EXPECT_FALSE(DecodeHave(Encode(Have{{}, {{{}, {}, most}, {{}, {}, 1}}})).ok());
+}
+
+// An older sender does not know the fields that were appended.
+TEST(Messages, AppendedFieldsMayBeMissing) {
+  Encoder read;
+  for (const char* text : {"s", "p", "v"}) read.Text(text);
+  read.U64(9);
+  for (const std::uint32_t number : {1u, 2u, 3u}) read.U32(number);
+  const Result<ReadBlock> decoded = DecodeReadBlock(std::move(read).Finish());
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message();
+  EXPECT_EQ(decoded.value().length, 3u);
+  EXPECT_EQ(decoded.value().block_bytes, 0u);
+  Encoder lookup;
+  for (const char* text : {"s", "p", ""}) lookup.Text(text);
+  lookup.U32(5);
+  const Result<Lookup> question = DecodeLookup(std::move(lookup).Finish());
+  ASSERT_TRUE(question.ok()) << question.error().message();
+  EXPECT_EQ(question.value().refreshed, 0u);
 }
 
 // Property: a body that was cut, or in which any bit changed, is an error and nothing worse.
@@ -139,6 +201,20 @@ TEST(Messages, CountsAreNotBelieved) {
   checksums.U32(0);
   checksums.U32(0xffffffff);
   EXPECT_FALSE(DecodeBlockData(std::move(checksums).Finish()).ok());
+  for (const std::uint32_t count : {0xffffffffu, 2u}) {
+    Encoder files;
+    files.Bytes(SomeDigest(1).bytes);
+    files.U32(count);
+    EXPECT_FALSE(DecodeHave(std::move(files).Finish()).ok());
+    Encoder paths;
+    paths.Bytes(SomeDigest(1).bytes);
+    paths.U32(count);
+    EXPECT_FALSE(DecodeDrop(std::move(paths).Finish()).ok());
+    Encoder bits;
+    bits.U32(count);
+    bits.U8(1);
+    EXPECT_FALSE(DecodeHaveReply(std::move(bits).Finish()).ok());
+  }
   Encoder text;
   text.U32(0xfffffff0);
   EXPECT_FALSE(DecodeWelcome(std::move(text).Finish()).ok());

@@ -45,17 +45,4 @@ class BlockReply : public Reply {
   std::uint32_t position_ = 0;
 };
 
-// A reply that is there at once: errors.
-class ReadyReply : public Reply {
- public:
-  explicit ReadyReply(ReplyFrame frame) : frame_(std::move(frame)) {}
-
-  bool Ready() override { return true; }
-  bool NeedsLink() const override { return false; }
-  std::optional<ReplyFrame> Next() override { return std::move(frame_); }
-
- private:
-  ReplyFrame frame_;
-};
-
 }  // namespace forebay

@@ -171,4 +171,23 @@ std::unique_ptr<Reply> BlockService::BeginList(const Lookup& request, RequestCon
   return parts_.lookups.List(std::move(path).value(), request.after, context, request.max_age);
 }
 
+std::unique_ptr<Reply> BlockService::BeginGroup(const GroupQuestion&, RequestContext) {
+  return Refuse(Error(Code::kInvalidArgument, "a members file is not a group"));
+}
+
+std::unique_ptr<Reply> BlockService::BeginHave(const Have&, RequestContext) {
+  return Refuse(Error(Code::kInvalidArgument, "a members file is not a group"));
+}
+
+std::unique_ptr<Reply> BlockService::BeginDrop(const Drop&, RequestContext) {
+  return Refuse(Error(Code::kInvalidArgument, "a members file is not a group"));
+}
+
+std::unique_ptr<Reply> BlockService::BeginMetrics(RequestContext) {
+  ReplyFrame frame;
+  frame.type = FrameType::kMetricsReply;
+  frame.body = Encode(TextReply{Metrics().Text()});
+  return std::make_unique<ReadyReply>(std::move(frame));
+}
+
 }  // namespace forebay

@@ -33,6 +33,12 @@ class BlockService : public Service {
   std::unique_ptr<Reply> BeginRead(const ReadBlock& request, RequestContext context) override;
   std::unique_ptr<Reply> BeginStat(const Lookup& request, RequestContext context) override;
   std::unique_ptr<Reply> BeginList(const Lookup& request, RequestContext context) override;
+  std::unique_ptr<Reply> BeginGroup(const GroupQuestion& request, RequestContext context) override;
+  std::unique_ptr<Reply> BeginHave(const Have& request, RequestContext context) override;
+  std::unique_ptr<Reply> BeginDrop(const Drop& request, RequestContext context) override;
+  std::unique_ptr<Reply> BeginMetrics(RequestContext context) override;
+  std::uint64_t epoch() const override { return 0; }
+  void Refresh() override {}
 
  private:
   Status Valid(const ReadBlock& request) const;

@@ -34,6 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   RoundTrip(forebay::DecodeBlockData(body));
   RoundTrip(forebay::DecodeLookup(body));
   RoundTrip(forebay::DecodeLookupReply(body));
+  RoundTrip(forebay::DecodeGroupQuestion(body));
+  RoundTrip(forebay::DecodeHave(body));
+  RoundTrip(forebay::DecodeHaveReply(body));
+  RoundTrip(forebay::DecodeDrop(body));
+  RoundTrip(forebay::DecodeDropReply(body));
+  RoundTrip(forebay::DecodeTextReply(body));
   CHECK(forebay::DecodeError(1, body).code() == forebay::Code::kNotHere);
   return 0;
 }
