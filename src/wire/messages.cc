@@ -39,8 +39,11 @@ Result<T> Finished(const Decoder& decoder, T message) {
   return message;
 }
 
+// The greatest number stands for all greater ones; of a bound it means that there is none.
+constexpr std::chrono::milliseconds kPinnedAge{0xffff'ffff};
+
 std::uint32_t Milliseconds(std::chrono::milliseconds duration) {
-  constexpr std::int64_t kMax = 0xffff'ffff;
+  constexpr std::int64_t kMax = kPinnedAge.count();
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(duration.count(), 0, kMax));
 }
 
@@ -151,6 +154,7 @@ Result<Lookup> DecodeLookup(std::span<const std::byte> body) {
   message.path = decoder.Text();
   message.after = decoder.Text();
   message.max_age = std::chrono::milliseconds(decoder.U32());
+  if (message.max_age == kPinnedAge) message.max_age = std::chrono::milliseconds::max();
   if (decoder.more()) message.refreshed = decoder.U64();
   if (message.path.size() > kPathBytesMax) return TooLong("path", message.path.size());
   return Finished(decoder, std::move(message));

@@ -52,7 +52,7 @@ struct BlockData {
 };
 
 // kStat and kList. `max_age` is what is left of the asker's staleness bound; 0 only joins a check
-// that was not sent yet.
+// that was not sent yet; max(): pinned, any age will do.
 struct Lookup {
   std::string store;
   std::string path;   // Of the file, or of the directory ("" or ending in '/').

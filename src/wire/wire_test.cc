@@ -158,6 +158,14 @@ TEST(Messages, HaveIsBoundedByItsAnswer) {
   EXPECT_FALSE(DecodeHave(Encode(Have{{}, {{{}, {}, most}, {{}, {}, 1}}})).ok());
 }
 
+TEST(Messages, APinnedBoundTravels) {
+  const auto travelled = [](std::chrono::milliseconds age) {
+    return DecodeLookup(Encode(Lookup{"s", "p", "", age, 0})).value().max_age;
+  };
+  EXPECT_EQ(travelled(std::chrono::milliseconds::max()), std::chrono::milliseconds::max());
+  EXPECT_EQ(travelled(std::chrono::hours(24)), std::chrono::hours(24));
+}
+
 // An older sender does not know the fields that were appended.
 TEST(Messages, AppendedFieldsMayBeMissing) {
   Encoder read;
