@@ -43,8 +43,9 @@ struct Config {
   bool cuts = false;
   bool ring_changes = false;
   bool overwrites = false;
-  std::uint32_t rings_max = 0;  // Changes of the ring; 0: any number.
-  std::uint32_t deaf = 0;       // Map notices to readers that are lost; workers get them late.
+  std::uint32_t rings_max = 0;               // Changes of the ring; 0: any number.
+  std::chrono::milliseconds hand_over{100};  // Between two; a worker knows one by half of it.
+  std::uint32_t deaf = 0;  // Map notices to readers that are lost; workers get them late.
 
   StalenessBound bound() const { return StalenessBound(staleness); }
   // Whoever lives is heard.

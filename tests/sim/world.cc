@@ -14,9 +14,6 @@ namespace {
 constexpr std::uint64_t kEventsMax = 3'000'000;
 // How long a worker is dead before the others know.
 constexpr std::chrono::milliseconds kDetection{10};
-// Between two rings; a worker knows the next one after kNoticeMax.
-constexpr std::chrono::milliseconds kHandOver{100};
-constexpr std::chrono::milliseconds kNoticeMax{60};
 
 }  // namespace
 
@@ -84,8 +81,8 @@ void World::Notify(NodeId node) {
   if (healed_ || !rng_.Chance(config_.deaf, 1000)) {
     Send({kWorld, node, newest_map(), MapNotice{}});
   } else if (node <= config_.workers) {
-    const std::chrono::microseconds late(
-        rng_.Below(static_cast<std::uint64_t>(std::chrono::microseconds(kNoticeMax).count())));
+    const std::chrono::microseconds half = config_.hand_over / 2;
+    const std::chrono::microseconds late(rng_.Below(static_cast<std::uint64_t>(half.count())));
     scheduler_.After(late, kWorld,
                      [this, node, map = newest_map()] { Send({kWorld, node, map, MapNotice{}}); });
   }
@@ -163,7 +160,7 @@ void World::SetMask(NodeId worker, bool masked) {
 
 // One worker joins or leaves; the ring before stays in force until the next.
 void World::ChangeRing() {
-  if (rings_made_ > 0 && now() < ring_made_at_ + kHandOver) return;
+  if (rings_made_ > 0 && now() < ring_made_at_ + config_.hand_over) return;
   if (config_.rings_max > 0 && rings_made_ >= config_.rings_max) return;
   const NodeId worker = AnyWorker();
   if (members_.erase(worker) == 0) members_.insert(worker);
@@ -218,7 +215,7 @@ void World::Fetched(NodeId worker, const BlockName& name, std::size_t map_number
   if (!previous || !config_.messages_arrive() || asked.before_failed) return;
   if (previous->Holders(hash, {&place, 1}).empty()) return;
   const NodeId before = NodeOf(previous->name(place));
-  if (before != worker && workers_[before - 1]->Holds(name, now() - kHandOver)) {
+  if (before != worker && workers_[before - 1]->Holds(name, now() - config_.hand_over)) {
     Violate(fmt::format("worker {} fetches what worker {}, home before it, holds", worker, before));
   }
 }
