@@ -20,6 +20,11 @@ bool IsMasked(const GroupMap& map, std::string_view name) {
   });
 }
 
+bool IsIn(const MapRing& ring, std::string_view name) {
+  return std::any_of(ring.members.begin(), ring.members.end(),
+                     [name](const RingMember& member) { return member.name == name; });
+}
+
 // Small enough that everything happens in a minute.
 MembershipOptions DrawOptions(Rng rng) {
   MembershipOptions options;
@@ -153,6 +158,7 @@ void Group::Start(Worker& worker) {
 void Group::Leave(Worker& worker) {
   if (!worker.running || !control_) return;
   worker.leaving = true;
+  ever_left_.insert(worker.name);
   control_->Left(worker.name, now_);
   Expect();
   Later(milliseconds(rng_.Below(4000)), [this, &worker, instance = worker.instance] {
@@ -174,6 +180,10 @@ void Group::StartControl() {
   control_ = std::make_unique<Membership>(options_, ++generation_, now_);
   heard_ = GroupMap();
   ring_made_at_.reset();
+  ever_left_.clear();
+  for (const Worker& worker : workers_) {
+    if (worker.leaving) ever_left_.insert(worker.name);
+  }
   Expect();
 }
 
@@ -202,7 +212,7 @@ void Group::CheckMap(bool changed) {
   }
   if (map.epoch >> 32 != last_.epoch >> 32) CheckAdopted(map);
   CheckHomes(map, placement.value());
-  CheckInterval(map);
+  CheckRing(map);
   last_ = map;
   last_placement_ = placement.value();
 }
@@ -229,7 +239,9 @@ void Group::CheckHomes(const GroupMap& map, const Placement& placement) {
   }
 }
 
-void Group::CheckInterval(const GroupMap& map) {
+// A ring lives for a while, and the next keeps the launcher's members, alive or dead, that did not
+// leave.
+void Group::CheckRing(const GroupMap& map) {
   if (map.ring.epoch != map.epoch) return;
   ++rings_;
   const bool anybody = std::any_of(last_.ring.members.begin(), last_.ring.members.end(),
@@ -238,14 +250,20 @@ void Group::CheckInterval(const GroupMap& map) {
     Violate("a ring lived too short");
   }
   ring_made_at_ = now_;
+  if (!map.previous) return;
+  for (const Worker& worker : workers_) {
+    if (!worker.local || ever_left_.contains(worker.name)) continue;
+    if (IsIn(*map.previous, worker.name) && !IsIn(map.ring, worker.name)) {
+      Violate(worker.name + " was taken out of the ring for being dead");
+    }
+  }
 }
 
 // The map has exactly those who live, and those whom the launcher wants back.
 void Group::CheckQuiet() {
   const GroupMap& map = control_->map();
   for (const Worker& worker : workers_) {
-    const bool in_ring = std::any_of(map.ring.members.begin(), map.ring.members.end(),
-                                     [&](const RingMember& m) { return m.name == worker.name; });
+    const bool in_ring = IsIn(map.ring, worker.name);
     if (worker.running && (!in_ring || IsMasked(map, worker.name))) {
       Violate(worker.name + " lives and does not serve");
     }

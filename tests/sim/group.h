@@ -56,7 +56,7 @@ class Group {
   void CheckMap(bool changed);
   void CheckAdopted(const GroupMap& map);
   void CheckHomes(const GroupMap& map, const Placement& placement);
-  void CheckInterval(const GroupMap& map);
+  void CheckRing(const GroupMap& map);
   void CheckQuiet();
   void Violate(const std::string& what);
 
@@ -75,6 +75,7 @@ class Group {
   GroupMap last_;  // The last published, by any control.
   Placement last_placement_;
   std::optional<Clock::time_point> ring_made_at_;  // By this control.
+  std::set<std::string> ever_left_;                // That it may know of.
   std::uint64_t maps_ = 0;
   std::uint64_t rings_ = 0;
   std::string violation_;
