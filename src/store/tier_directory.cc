@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "store/memory_tier.h"
 
 namespace forebay {
 namespace {
