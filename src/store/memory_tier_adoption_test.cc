@@ -309,7 +309,7 @@ TEST_P(AdoptionTest, AForeignFileIsRefusedInADirectoryAndRemovedFromTheOwnMount)
 TEST_P(AdoptionTest, AReaderOfTheKilledReceivesWhatItWasSent) {
   int fds[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-  std::optional<UniqueFd> sender(fds[0]);
+  UniqueFd sender(fds[0]);
   const UniqueFd receiver(fds[1]);
   constexpr std::size_t kPart = 4096;
   InKilledProcess([&] {
@@ -323,7 +323,7 @@ TEST_P(AdoptionTest, AReaderOfTheKilledReceivesWhatItWasSent) {
     CHECK(kill(getpid(), SIGKILL) == 0);
     return 0;
   });
-  sender.reset();
+  sender.Reset();
   const auto tier = Adopt();
   EXPECT_EQ(tier->adoption().blocks, 7u);
   for (std::uint64_t i = 0; i < 40; ++i) {
