@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds kCancelPatience{50};
 // An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
 // sent that could carry it.
 constexpr std::uint64_t kUnacknowledgedMax = 32;
-constexpr std::chrono::milliseconds kAcknowledgeDelay{20};
+constexpr std::chrono::milliseconds kAcknowledgeDelay{1000};
 
 // A refusal at the greeting keeps its code: another worker will refuse as well. Everything else is
 // this connection's trouble, whatever the system calls it.
