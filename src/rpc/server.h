@@ -111,7 +111,7 @@ struct ServerOptions {
   std::uint32_t connections_max = 4096;
   // Requests of one connection in flight; more wait in its socket, and so do pings and cancels
   // behind them.
-  std::uint32_t outstanding_max = 64;
+  std::uint32_t outstanding_max = 1024;
   // Of a block's bytes, what may wait in a socket: an eighth of it keeps the send order sharp, and
   // beyond 512 KiB nothing is gained.
   std::uint32_t unsent_bytes_max = 512u << 10;
