@@ -1,5 +1,5 @@
-// BlockArrival and ChunkArrival: take the frames of one block reply; the first puts the wanted bytes
-// where they belong, the second hands them on in order while more arrive.
+// BlockArrival and ChunkArrival: take the frames of one block reply; the first puts the wanted
+// bytes where they belong, the second hands them on in order while more arrive.
 //
 // Invariant: a reply counts as complete only once every wanted byte came with a good checksum.
 #pragma once

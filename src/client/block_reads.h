@@ -26,7 +26,7 @@ namespace forebay {
 
 struct BlockWant {
   std::shared_ptr<const FileVersion> file;
-  std::uint64_t offset = 0;          // In the file; the range may not cross a block's border.
+  std::uint64_t offset = 0;  // In the file; the range may not cross a block's border.
   std::span<std::byte> destination;
   Deadline deadline;
   // Instead of `destination`: the bytes come in chunks, in order, in this pool's memory. `offset`
@@ -61,8 +61,8 @@ class BlockReads {
 
   Id Start(BlockWant want);
 
-  // Waits for a read to end, or for a chunk of one. Nothing once `until` has passed, a stop was requested (at once), or
-  // Wake was called.
+  // Waits for a read to end, or for a chunk of one. Nothing once `until` has passed, a stop was
+  // requested (at once), or Wake was called.
   std::optional<Ended> Next(Deadline until, const std::stop_token& stop);
 
   // Nothing writes to its destination any more. It must not have been returned by Next.

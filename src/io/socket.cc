@@ -246,7 +246,7 @@ Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadli
   CHECK(parts.size() <= kPartsMax);
   std::array<iovec, kPartsMax> vectors{};
   std::transform(parts.begin(), parts.end(), vectors.begin(), [](std::span<const std::byte> part) {
-    return iovec{const_cast<std::byte*>(part.data()), part.size()};
+    return iovec{const_cast<std::byte*>(part.data()), part.size()};  // Only read.
   });
   std::span<iovec> left = std::span(vectors).first(parts.size());
   while (!left.empty()) {

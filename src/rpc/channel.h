@@ -49,8 +49,8 @@ class BlockReceiver {
  public:
   virtual ~BlockReceiver() = default;
 
-  // Memory for the `length` bytes at `offset` of the block: a run, or the next MiB of a long one. An
-  // empty span refuses: the bytes are read and dropped, and the call ends with kInternal.
+  // Memory for the `length` bytes at `offset` of the block: a run, or the next MiB of a long one.
+  // An empty span refuses: the bytes are read and dropped, and the call ends with kInternal.
   virtual std::span<std::byte> Destination(std::uint32_t offset, std::uint32_t length) = 0;
 
   // The bytes of the last Destination have arrived and match `checksums`, one a granule.
