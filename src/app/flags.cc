@@ -14,7 +14,7 @@ using enum SettingKind;
 
 constexpr auto kFlags = std::to_array<Flag>({
     {"config", 0, kText, "", "FILE", "YAML file of defaults for these flags"},
-    {"state-dir", 0, kText, "", "DIR", "where sockets and own mounts live"},
+    {"state-dir", 0, kText, "", "DIR", "where the sockets and records of a group live"},
     {"quiet", 'q', kSwitch, "false", "", "no progress and no notes, only errors and warnings"},
     {"progress", 0, kText, "auto", "auto|json|none",
      "json: one object a line on stderr; auto: a bar on a terminal, else a line now and then"},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,7 @@
 
 #include "app/cli.h"
 #include "app/output.h"
+#include "app/progress.h"
 #include "base/check.h"
 
 extern "C" char** environ;  // NOLINT: as POSIX names it.
@@ -100,6 +102,10 @@ int Main(const std::vector<std::string>& arguments) {
     std::vector<std::string> keys(verb.flags.begin(), verb.flags.end());
     std::erase(keys, "print-config");
     return WriteStdout(context.settings.Print(keys)).ok() ? kExitDone : kExitFailed;
+  }
+  if (std::ranges::find(verb.flags, "progress") != verb.flags.end()) {
+    const Status progress = CheckProgress(context);
+    if (!progress.ok()) return WrongInput(context, progress.error());
   }
   return verb.run(context);
 }

@@ -58,10 +58,14 @@ std::string ProgressLine(const ProgressState& state) {
 }
 
 std::string ProgressBar(const ProgressState& state, std::size_t columns) {
-  constexpr std::size_t kWidth = 20;
-  const std::size_t full = PercentOf(state) * kWidth / kPercent;
-  std::string bar = '[' + std::string(full, '#') + std::string(kWidth - full, '.') + "] ";
-  bar += ProgressLine(state);
+  constexpr std::size_t kWidthMax = 20;
+  constexpr std::size_t kWidthMin = 5;
+  constexpr std::size_t kFrame = 3;  // "[] "
+  const std::string line = ProgressLine(state);
+  const std::size_t left = columns - std::min(columns, line.size() + kFrame);
+  const std::size_t width = std::clamp(left, kWidthMin, kWidthMax);
+  const std::size_t full = PercentOf(state) * width / kPercent;
+  std::string bar = '[' + std::string(full, '#') + std::string(width - full, '.') + "] " + line;
   return bar.substr(0, columns);
 }
 

@@ -39,8 +39,6 @@ int RunBenchFillVerb(const Context& context) {
                                 "--members is missing: there is no pool to fill; name a members "
                                 "file"});
   }
-  const Status progress_form = CheckProgress(context);
-  if (!progress_form.ok()) return WrongInput(context, progress_form.error());
   Result<std::unique_ptr<Client>> client = ConnectPool(context, context.arguments);
   if (!client.ok()) return WrongInput(context, client.error());
   const Result<WalkedFiles> walked =

@@ -147,7 +147,7 @@ Status CheckCounts(const Context& context) {
                    fmt::format("--{} {}: write a number from 1 to {}", key, count, kMost));
     }
   }
-  return CheckProgress(context);
+  return {};
 }
 
 }  // namespace

@@ -198,8 +198,6 @@ int RunCpVerb(const Context& context) {
   Interrupts interrupts;
   const std::vector<std::string> urls(context.arguments.begin(), context.arguments.end() - 1);
   const std::string& path = context.arguments.back();
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   Result<std::unique_ptr<Client>> client = ConnectPool(context, urls);
   if (!client.ok()) return WrongInput(context, client.error());
   bool is_tree = false;

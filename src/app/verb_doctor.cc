@@ -68,12 +68,10 @@ Finding CheckStore(const Context& context, const MountView& mount, const OptionM
 }
 
 // Of the group that runs, if there is one: its control, workers and datasets.
-std::vector<Finding> CheckGroup(const Context& context, std::stop_token stop) {
-  const Result<std::unique_ptr<ControlClient>> control = ControlClient::Find(context);
-  if (!control.ok())
-    return {{"control", Health::kFail, control.error().message(), "mend --control"}};
-  const Result<std::string> answer = control.value()->Ask(
-      {HttpMethod::kGet, "/v1/status?all=true"}, Clock::now() + kProbeTimeout, std::move(stop));
+std::vector<Finding> CheckGroup(const Context& context, ControlClient& control,
+                                std::stop_token stop) {
+  const Result<std::string> answer = control.Ask({HttpMethod::kGet, "/v1/status?all=true"},
+                                                 Clock::now() + kProbeTimeout, std::move(stop));
   if (!answer.ok()) {
     // Nothing has to run here.
     const bool asked = context.settings.Has("control");
@@ -121,6 +119,8 @@ int RunDoctorVerb(const Context& context) {
   if (!mounts.ok()) return WrongInput(context, mounts.error());
   const Result<OptionMap> options = StoreOptionsOf(context);
   if (!options.ok()) return WrongInput(context, options.error());
+  const Result<std::unique_ptr<ControlClient>> control = ControlClient::Find(context);
+  if (!control.ok()) return WrongInput(context, control.error());
   const Result<std::string> state = StateDirectory(context);
   if (!state.ok()) return WrongInput(context, state.error());
 
@@ -130,7 +130,7 @@ int RunDoctorVerb(const Context& context) {
   for (const MountView& mount : mounts.value()) {
     findings.push_back(CheckStore(context, mount, options.value(), interrupts.token()));
   }
-  for (Finding& finding : CheckGroup(context, interrupts.token())) {
+  for (Finding& finding : CheckGroup(context, *control.value(), interrupts.token())) {
     findings.push_back(std::move(finding));
   }
   if (interrupts.fired()) return kExitInterrupted;

@@ -197,8 +197,6 @@ class Follower {
 
 int RunLoadVerb(const Context& context) {
   Interrupts interrupts(kGrace);
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   const Result<DatasetName> name = DatasetNameOf(context, context.arguments[0]);
   if (!name.ok()) return WrongInput(context, name.error());
   const Result<std::string> body = BodyOf(context, name.value());

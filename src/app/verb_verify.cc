@@ -136,8 +136,6 @@ int RunVerifyVerb(const Context& context) {
                                 "--members is missing: without a pool there is nothing to compare "
                                 "the store with; name a members file"});
   }
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   Result<std::unique_ptr<Client>> pool = ConnectPool(context, context.arguments);
   if (!pool.ok()) return WrongInput(context, pool.error());
   Result<std::unique_ptr<Client>> store = ConnectStore(context);

@@ -12,6 +12,7 @@
 #include "app/state_dir.h"
 #include "app/verbs.h"
 #include "app/version.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/units.h"
@@ -61,6 +62,13 @@ Result<Address> HttpAddress(const Context& context, const std::string& state) {
   return address;
 }
 
+std::uint64_t MachineMemoryBytes() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  CHECK(pages > 0 && page_bytes > 0);
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+}
+
 Status CheckGiven(const Settings& settings) {
   for (const auto& [key, example] : {std::pair{"name", "w-0"},
                                      {"address", "127.0.0.1:7400"},
@@ -108,6 +116,11 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
     return Invalid(fmt::format("--memory \"{}\": below one block of {}; write at least that",
                                FormatSize(options.memory_bytes),
                                FormatSize(options.members.block_bytes)));
+  }
+  const std::uint64_t machine = MachineMemoryBytes();
+  if (options.memory_bytes > machine) {
+    return Invalid(fmt::format("--memory \"{}\": this machine has {}; write less than that",
+                               FormatSize(options.memory_bytes), FormatSize(machine)));
   }
   ChooseTier(settings, state, options);
   return options;

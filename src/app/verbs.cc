@@ -75,7 +75,7 @@ const std::array kVerbs = {
          0,
          &RunWorkerVerb,
          VerbGroup::kGroup,
-         "forebay worker --name w-0 --address unix:/run/w-0 --memory 2GiB --members m.yaml"},
+         "forebay worker --name w-0 --address unix:/run/w0 --memory 2Gi --members m.yaml"},
 
     Verb{
         "dataset create", "NAME", "Name what shall be cached, or change it",

@@ -182,8 +182,12 @@ Result<UniqueFd> Listen(const Address& address) {
       errno = EADDRINUSE;
     }
   }
-  if (bound != 0 || listen(fd.get(), kBacklog) != 0) return SystemError(what, errno);
-  return fd;
+  if (bound == 0 && listen(fd.get(), kBacklog) == 0) return fd;
+  if (errno == EADDRINUSE) {
+    return Error(Code::kUnavailable,
+                 what + ": already in use; stop who listens there, or choose another address");
+  }
+  return SystemError(what, errno);
 }
 
 Result<Address> BoundAddress(int listener, const Address& address) {
