@@ -55,7 +55,7 @@ Result<std::unique_ptr<Client>> Connect(const Context& context, MembersFile memb
   ClientOptions options;
   options.members = std::move(members);
   options.environment = StoreEnvironment(context);
-  Result<std::unique_ptr<Client>> client = Client::Create(std::move(options));
+  Result<std::unique_ptr<Client>> client = Client::Create(options);
   // Whatever is wrong with the options was written by the user.
   if (!client.ok()) return Invalid(client.error().message());
   return client;
