@@ -140,7 +140,7 @@ class FakeService : public Service {
     return Frame(FrameType::kHaveReply, reply);
   }
   std::unique_ptr<Reply> BeginDrop(const Drop& request, RequestContext) override {
-    return Frame(FrameType::kDropReply, DropReply{request.paths.size(), 7});
+    return Frame(FrameType::kDropReply, DropReply{request.paths.size()});
   }
   std::unique_ptr<Reply> BeginMetrics(RequestContext) override {
     return Frame(FrameType::kMetricsReply, TextReply{"up 1\n"});
