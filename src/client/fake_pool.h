@@ -19,7 +19,9 @@ inline constexpr std::uint32_t kFakeBlockBytes = 128u << 10;
 class UpstreamLink : public Upstream {
  public:
   explicit UpstreamLink(Upstream& store) : store_(store) {}
-  bool ProvenWhileStreaming() const override { return store_.ProvenWhileStreaming(); }
+  bool ProvenWhileStreaming(const std::string& path) const override {
+    return store_.ProvenWhileStreaming(path);
+  }
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override {
     return store_.Stat(path, deadline, stop);

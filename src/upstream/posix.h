@@ -18,7 +18,7 @@ class PosixUpstream final : public Upstream {
   static Result<std::unique_ptr<Upstream>> Create(const std::string& root,
                                                   const std::string& store);
 
-  bool ProvenWhileStreaming() const override { return false; }
+  bool ProvenWhileStreaming(const std::string&) const override { return false; }
   // All three: the stop and the deadline are looked at between system calls. A file system that
   // does not answer (a dead NFS server) holds the calling thread until it does.
   // A fifo, socket or device is kInvalidArgument and is never opened blocking; a symlink that leads

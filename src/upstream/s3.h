@@ -20,7 +20,7 @@ class S3Upstream final : public Upstream {
                                                   const UpstreamOptions& options,
                                                   const std::string& store);
 
-  bool ProvenWhileStreaming() const override { return true; }
+  bool ProvenWhileStreaming(const std::string&) const override { return true; }
   // Costs a HEAD, and a LIST unless there is a file.
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override;

@@ -191,7 +191,7 @@ void Fills::FillFromUpstream(Task& task) {
                         .file_size = task.job.request.file_size,
                         .offset = start + task.filled,
                         .length = task.writer.bytes().size() - task.filled};
-  BlockSink sink(task.writer, task.filled, store.upstream->ProvenWhileStreaming());
+  BlockSink sink(task.writer, task.filled, store.upstream->ProvenWhileStreaming(task.job.path.path));
   const Result<ReadOutcome> read =
       store.upstream->Read(range, sink, task.deadline, threads_.stop_token());
   if (!read.ok()) {

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 // Counts what it is asked, and answers only while its gate is open.
 class GatedUpstream : public Upstream {
  public:
-  bool ProvenWhileStreaming() const override { return true; }
+  bool ProvenWhileStreaming(const std::string&) const override { return true; }
 
   Result<Attributes> Stat(const std::string& path, Deadline deadline, std::stop_token) override {
     MutexLock lock(mutex_);
