@@ -92,6 +92,22 @@ Status Validate(const TierOptions& options) {
   return {};
 }
 
+// What became of the blocks of a predecessor, in the order of the log line.
+void CountAdoption(const TierAdoption& adoption) {
+  const auto count = [](const char* result, std::uint64_t blocks) {
+    Metrics()
+        .AddCounter("forebay_adopted_blocks_total",
+                    "Blocks that a killed worker left, by what became of them at the next start.",
+                    {{"result", result}})
+        .Add(blocks);
+  };
+  count("adopted", adoption.blocks);
+  count("damaged", adoption.damaged);
+  count("incompatible", adoption.incompatible);
+  count("duplicate", adoption.duplicate);
+  count("no_room", adoption.no_room);
+}
+
 void LogAdoption(const std::string& directory, const TierAdoption& adoption, Clock::duration took) {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
   Log(Level::kInfo, "tier: took over what a predecessor left",
@@ -146,7 +162,10 @@ Status TierState::Open() {
     Log(Level::kWarning, "tier: its mount keeps the predecessor's size",
         {{"directory", options_.directory}, {"error", resized.error().message()}});
   }
-  if (found) LogAdoption(options_.directory, adoption_, Clock::now() - began);
+  if (found) {
+    CountAdoption(adoption_);
+    LogAdoption(options_.directory, adoption_, Clock::now() - began);
+  }
   return adoption_.blocks > 0 ? Status() : ProvideFirst();
 }
 
