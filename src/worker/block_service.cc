@@ -106,15 +106,14 @@ std::uint16_t BlockService::HoldersOf(const BlockKey& key, const ReadBlock& requ
       hot_files_.Read(key.file, context.reader_id, request.file_size, Clock::now()));
 }
 
-// A reader got bytes that do not match: were they wrong here already, or only on the way?
+// A reader got bytes that do not match: were they wrong here already, which the tier counts, or
+// only on the way?
 void BlockService::Recheck(const BlockKey& key) {
   const Status status = parts_.tier.Recheck(key);
-  const bool here = !status.ok() && status.error().code() == Code::kCorrupt;
-  ChecksumFailures(here ? "tier" : "wire").Add();
+  if (!status.ok() && status.error().code() == Code::kCorrupt) return;
+  ChecksumFailures("wire").Add();
   Log(Level::kError, "checksum failure",
-      {{"where", here ? "tier" : "wire"},
-       {"path_digest", key.file.path.Hex()},
-       {"block", key.index}});
+      {{"where", "wire"}, {"path_digest", key.file.path.Hex()}, {"block", key.index}});
 }
 
 std::unique_ptr<Reply> BlockService::BeginRead(const ReadBlock& request, RequestContext context) {
