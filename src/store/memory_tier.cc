@@ -172,6 +172,12 @@ Result<std::unique_ptr<MemoryTier>> MemoryTier::Create(const TierOptions& option
   return std::unique_ptr<MemoryTier>(new MemoryTier(std::move(state).value()));
 }
 
+std::optional<BlockHandle> MemoryTier::Find(const BlockKey& key) {
+  std::optional<TierState::Begun> found = state_->Find(key);
+  if (!found) return std::nullopt;
+  return BlockHandle(std::move(found->block), found->waiting);
+}
+
 Result<MemoryTier::Admission> MemoryTier::FindOrBegin(const BlockKey& key, std::uint32_t length) {
   Result<TierState::Begun> begun = state_->FindOrBegin(key, length);
   if (!begun.ok()) return std::move(begun).error();

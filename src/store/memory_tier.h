@@ -185,6 +185,10 @@ class MemoryTier {
   // Removes everything it made, also its own mount. No lease or writer may live.
   ~MemoryTier();
 
+  // The block if it is held or being filled, which counts as a read of it for eviction. An adopted
+  // block is compared as by FindOrBegin.
+  std::optional<BlockHandle> Find(const BlockKey& key);
+
   struct Admission {
     BlockHandle handle;
     std::optional<BlockWriter> writer;  // Set for exactly one caller: it must fill.

@@ -240,6 +240,18 @@ std::optional<TierState::Begun> TierState::FindLocked(const BlockKey& key) {
   return found;
 }
 
+std::optional<TierState::Begun> TierState::Find(const BlockKey& key) {
+  std::optional<Begun> found;
+  {
+    MutexLock lock(mutex_);
+    found = FindLocked(key);
+  }
+  if (!found || found->block->verified() || Compare(*found->block, false) == Compared::kIntact) {
+    return found;
+  }
+  return std::nullopt;
+}
+
 Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32_t length) {
   for (int i = 0; i < kDamagedMax; ++i) {
     Result<Begun> begun = Search(key, length);

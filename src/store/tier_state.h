@@ -45,6 +45,7 @@ class TierState : public std::enable_shared_from_this<TierState> {
     bool fresh = false;    // The caller must fill it.
     bool waiting = false;  // Counted in the block's `waiting`.
   };
+  std::optional<Begun> Find(const BlockKey& key) EXCLUDES(mutex_);
   Result<Begun> FindOrBegin(const BlockKey& key, std::uint32_t length) EXCLUDES(mutex_);
   Status Recheck(const BlockKey& key) EXCLUDES(mutex_);
   TierUsage usage() const EXCLUDES(mutex_);

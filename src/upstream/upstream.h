@@ -130,6 +130,9 @@ struct UpstreamOptions {
   bool requester_pays = false;
   std::uint32_t max_connections = 64;
   std::string ca_bundle;  // PEM file; empty: the system's.
+  // Labels in metrics; without a dataset the store's name.
+  std::string dataset;
+  std::string name_space;
   std::string access_key_id;
   Secret secret_access_key;
   Secret session_token;
