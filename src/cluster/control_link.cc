@@ -40,6 +40,12 @@ class BodyReceiver : public HttpReceiver {
   std::string body;
 };
 
+std::shared_ptr<const GroupView> NothingKnown() {
+  auto view = std::make_shared<GroupView>();
+  view->map_json = ToJson(view->map);
+  return view;
+}
+
 }  // namespace
 
 Result<ControlAddress> ParseControlAddress(const std::string& text) {
@@ -67,7 +73,7 @@ ControlLink::ControlLink(const ControlLinkOptions& options, std::uint64_t instan
       http_({.connections_max = 1,
              .connect_timeout = options.timeout,
              .stall_timeout = options.timeout}),
-      view_(std::make_shared<GroupView>()) {}
+      view_(NothingKnown()) {}
 
 ControlLink::~ControlLink() {
   thread_.StopAndJoin();
@@ -226,6 +232,7 @@ void ControlLink::Apply(HeartbeatAnswer answer) {
   if (answer.map && answer.map->epoch > before->map.epoch) {
     now->map = *std::move(answer.map);
     now->placement = MakePlacement(now->map).value();  // It decoded, so it has one.
+    now->map_json = ToJson(now->map);
     now->returned = Returned(*before, *now);
   }
   const bool datasets_changed = answer.full || !answer.datasets.empty() || !answer.deleted.empty();

@@ -54,7 +54,10 @@ class ControlLink : public GroupSource {
   // Waits until control answered. Errors: kDenied: another living process has this name;
   // kCancelled. Obeys `stop` within 100 ms.
   Status AwaitJoined(std::stop_token stop) EXCLUDES(mutex_);
-  // Ends the heartbeats, with one that says that this worker goes in order: within two timeouts.
+  // Ends the heartbeats; no callback runs any more. Control takes this worker for dead after a
+  // lease.
+  void Stop() { thread_.StopAndJoin(); }
+  // As Stop, with one that says that this worker goes in order: within two timeouts.
   void Leave();
 
   std::shared_ptr<const GroupView> view() const override EXCLUDES(mutex_);

@@ -13,6 +13,7 @@ Result<std::unique_ptr<FixedGroup>> FixedGroup::Create(const MembersFile& member
   Result<Placement> placement = MakePlacement(view->map);
   if (!placement.ok()) return std::move(placement).error();
   view->placement = std::move(placement).value();
+  view->map_json = ToJson(view->map);
   return std::unique_ptr<FixedGroup>(new FixedGroup(std::move(view)));
 }
 

@@ -19,6 +19,7 @@ namespace forebay {
 struct GroupView {
   GroupMap map;
   Placement placement;  // Of `map`.
+  std::string map_json;
   std::map<DatasetUid, std::shared_ptr<const DatasetEntry>> datasets;
   std::uint64_t datasets_generation = 0;
   bool knows_all_datasets = false;  // Blocks of others are of datasets that are gone.
