@@ -1,4 +1,4 @@
-// forebay worker --name NAME --address ADDRESS --memory SIZE --members FILE
+// forebay worker --name NAME --address ADDRESS --memory SIZE [--control URL | --members FILE]
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
+#include "app/service_manager.h"
 #include "app/state_dir.h"
 #include "app/verbs.h"
 #include "app/version.h"
@@ -62,13 +63,14 @@ Result<Address> HttpAddress(const Context& context, const std::string& state) {
 }
 
 Status CheckGiven(const Settings& settings) {
-  for (const auto& [key, example] : {std::pair{"name", "w-0"},
-                                     {"address", "127.0.0.1:7400"},
-                                     {"memory", "2GiB"},
-                                     {"members", "members.yaml"}}) {
+  for (const auto& [key, example] :
+       {std::pair{"name", "w-0"}, {"address", "127.0.0.1:7400"}, {"memory", "2GiB"}}) {
     if (!settings.Has(key)) {
       return Invalid(fmt::format("--{0} is missing; write --{0} {1}", key, example));
     }
+  }
+  if (settings.Has("members") && settings.Has("control")) {
+    return Invalid("--control and --members: a worker has one group; leave one of them out");
   }
   return {};
 }
@@ -87,13 +89,8 @@ void ChooseTier(const Settings& settings, const std::string& state, WorkerOption
                                : fmt::format("/dev/shm/forebay-{}/{}", geteuid(), options.name);
 }
 
-Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state) {
-  const Settings& settings = context.settings;
-  WorkerOptions options;
-  options.name = settings.Text("name");
-  Result<Address> address = ParseAddress(settings.Text("address"));
-  if (!address.ok()) return std::move(address).error().Within("--address");
-  options.address = std::move(address).value();
+// A fixed group.
+Status TakeMembers(const Context& context, WorkerOptions& options) {
   Result<MembersFile> members = MembersOf(context);
   if (!members.ok()) return std::move(members).error();
   options.members = std::move(members).value();
@@ -101,16 +98,57 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
     const Result<Location> location = AllowedPrefix(url);
     if (!location.ok()) return Error(location.error()).Within("--members: allow");
   }
+  return {};
+}
+
+Status TakeControl(const Settings& settings, const std::string& state, WorkerOptions& options) {
+  constexpr std::uint64_t kLeast = 64u << 10;
+  constexpr std::uint64_t kMost = 64u << 20;
+  const std::string text =
+      settings.Has("control") ? settings.Text("control") : SocketAddress(state, "control").text;
+  Result<ControlAddress> control = ParseControlAddress(text);
+  if (!control.ok()) return std::move(control).error().Within("--control");
+  options.control = std::move(control).value();
+  const std::uint64_t size = settings.Size("block-size-max");
+  if (size < kLeast || size > kMost || (size & (size - 1)) != 0) {
+    return Invalid(fmt::format("--block-size-max \"{}\": write a power of two from 64KiB to 64MiB",
+                               FormatSize(size)));
+  }
+  options.block_bytes_max = static_cast<std::uint32_t>(size);
+  return {};
+}
+
+Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state) {
+  const Settings& settings = context.settings;
+  WorkerOptions options;
+  options.name = settings.Text("name");
+  Result<Address> address = ParseAddress(settings.Text("address"));
+  if (!address.ok()) return std::move(address).error().Within("--address");
+  options.address = std::move(address).value();
+  const Status group = settings.Has("members") ? TakeMembers(context, options)
+                                               : TakeControl(settings, state, options);
+  if (!group.ok()) return group.error();
   options.memory_bytes = settings.Size("memory");
   options.insecure = settings.Switch("insecure");
   options.environment = context.environment;
-  if (options.memory_bytes < options.members.block_bytes) {
+  const std::uint32_t block =
+      options.control ? options.block_bytes_max : options.members.block_bytes;
+  if (options.memory_bytes < block) {
     return Invalid(fmt::format("--memory \"{}\": below one block of {}; write at least that",
-                               FormatSize(options.memory_bytes),
-                               FormatSize(options.members.block_bytes)));
+                               FormatSize(options.memory_bytes), FormatSize(block)));
   }
   ChooseTier(settings, state, options);
   return options;
+}
+
+// Whether a service manager hears it changes nothing for this worker.
+void Notify(const Context& context, const std::string& state) {
+  const auto socket = context.environment.find("NOTIFY_SOCKET");
+  if (socket == context.environment.end()) return;
+  const Status told = NotifyServiceManager(socket->second, state);
+  if (!told.ok()) {
+    Log(Level::kWarning, "the service manager was not told", {{"error", told.error().message()}});
+  }
 }
 
 // The directories of the default tier, also those that a crashed predecessor made. Those that hold
@@ -165,11 +203,21 @@ int RunWorkerVerb(const Context& context) {
   Metrics().SetGauge("forebay_build_info", "The version of this process.",
                      {{"version", std::string(kVersion)}}, [] { return 1.0; });
   Log(Level::kInfo, "serving", {{"name", name}, {"http", http_address.value().text}});
+  const Status joined = worker.value()->AwaitJoined(interrupts.token());
+  if (!joined.ok() && joined.error().code() != Code::kCancelled) {
+    Complain(context, joined.error().message());
+    return kExitFailed;
+  }
+  if (joined.ok()) Notify(context, "READY=1");
   // That nobody listens to it does not keep a worker from serving.
-  static_cast<void>(
-      WriteStdout(fmt::format("ready {} {}\n", name, worker.value()->address().text)).ok());
+  if (joined.ok()) {
+    static_cast<void>(
+        WriteStdout(fmt::format("ready {} {}\n", name, worker.value()->address().text)).ok());
+  }
   interrupts.Wait();
   Log(Level::kInfo, "stopping", {{"name", name}});
+  Notify(context, "STOPPING=1");
+  worker.value()->Leave();
   worker.value().reset();
   if (!context.settings.Has("tier-dir")) RemoveDefaultTier(tier_directory);
   return kExitDone;

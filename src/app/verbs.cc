@@ -33,8 +33,10 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"option", 0, kText, "", "K=V", "option of the store, may be repeated", true},
     {"output", 'o', kText, "table", "json|yaml|wide|table|name", "format of the result"},
     {"recursive", 'r', kSwitch, "false", "", "whole trees"},
-    {"name", 0, kText, "", "NAME", "of this worker, as in the members file"},
-    {"address", 0, kText, "", "HOST:PORT|unix:PATH", "of this worker, as in the members file"},
+    {"control", 0, kText, "", "URL", "the group's control, instead of --state-dir's"},
+    {"name", 0, kText, "", "NAME", "of this worker in its group"},
+    {"address", 0, kText, "", "HOST:PORT|unix:PATH", "where this worker listens; port 0: any"},
+    {"block-size-max", 0, kSize, "4MiB", "SIZE", "of the datasets that this worker takes"},
     {"memory", 0, kSize, "", "SIZE", "quota of the memory tier, at least one block"},
     {"tier-dir", 0, kText, "", "DIR",
      "existing directory for the tier; default: an own tmpfs at STATE/NAME/tier, else "
@@ -66,11 +68,12 @@ const std::array kVerbs = {
     Verb{"worker",
          "",
          "Serve a part of a pool's memory",
-         "Prints `ready NAME ADDRESS` once it serves. SIGTERM and SIGINT stop it in order and drop "
+         "Prints `ready NAME ADDRESS` once it serves and its group knows it: that of --control, or with "
+         "--members a fixed one. SIGTERM and SIGINT stop it in order and drop "
          "the tier.\nCredentials of the store come from the environment, as for the AWS command "
          "line.",
-         {"name", "address", "memory", "members", "tier-dir", "http", "insecure", "state-dir",
-          "quiet", "config", "print-config"},
+         {"name", "address", "memory", "control", "members", "block-size-max", "tier-dir", "http",
+          "insecure", "state-dir", "quiet", "config", "print-config"},
          0,
          0,
          &RunWorkerVerb},
