@@ -72,7 +72,7 @@ class BlockReceiver {
 struct ChannelOptions {
   std::uint64_t reader_id = 0;
   std::uint32_t block_bytes = 4u << 20;  // 0: a group, in which every dataset has its own.
-  std::string endpoint;
+  std::string endpoint = {};
   std::chrono::milliseconds connect_timeout{1000};
   // Without a call for this long the connection is closed; the next call opens it again.
   std::chrono::milliseconds idle_timeout{60'000};
