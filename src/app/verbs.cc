@@ -68,7 +68,8 @@ const std::array kVerbs = {
     Verb{"worker",
          "",
          "Serve a part of a pool's memory",
-         "Prints `ready NAME ADDRESS` once it serves and its group knows it: that of --control, or with "
+         "Prints `ready NAME ADDRESS` once it serves and its group knows it: that of --control, or "
+         "with "
          "--members a fixed one. SIGTERM and SIGINT stop it in order and drop "
          "the tier.\nCredentials of the store come from the environment, as for the AWS command "
          "line.",
