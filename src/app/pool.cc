@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "app/flags.h"
+
 namespace forebay {
 namespace {
 
@@ -9,33 +11,27 @@ Error Invalid(std::string message) {
   return {Code::kInvalidArgument, std::move(message)};
 }
 
-// Adds "K=V,K=V".
-Status AddOptions(const std::string& text, OptionMap& options) {
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string pair = text.substr(begin, end - begin);
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Invalid(fmt::format("--option \"{}\": not KEY=VALUE; write region=eu-west-1", pair));
-    }
-    const std::string key = pair.substr(0, equals);
-    if (key == "secret-access-key" || key == "session-token") {
-      return Invalid(
-          fmt::format("--option {}: every user of the machine can read flags; set {}", key,
-                      key == "session-token" ? "AWS_SESSION_TOKEN" : "AWS_SECRET_ACCESS_KEY"));
-    }
-    options[key] = pair.substr(equals + 1);
-    begin = end + 1;
+Status AddOption(const std::string& pair, OptionMap& options) {
+  const std::size_t equals = pair.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return Invalid(fmt::format("--option \"{}\": not KEY=VALUE; write region=eu-west-1", pair));
   }
+  const std::string key = pair.substr(0, equals);
+  if (key == "secret-access-key" || key == "session-token") {
+    return Invalid(
+        fmt::format("--option {}: every user of the machine can read flags; set {}", key,
+                    key == "session-token" ? "AWS_SESSION_TOKEN" : "AWS_SECRET_ACCESS_KEY"));
+  }
+  options[key] = pair.substr(equals + 1);
   return {};
 }
 
-Status AddStoreFlags(const Settings& settings, OptionMap& options) {
-  if (settings.Has("option")) {
-    Status added = AddOptions(settings.Text("option"), options);
+Status AddStoreFlags(const Context& context, OptionMap& options) {
+  for (const std::string& pair : ListOf(context, "option")) {
+    Status added = AddOption(pair, options);
     if (!added.ok()) return added;
   }
+  const Settings& settings = context.settings;
   if (settings.Has("endpoint-url")) options["endpoint"] = settings.Text("endpoint-url");
   if (settings.Has("region")) options["region"] = settings.Text("region");
   if (settings.Switch("force-path-style")) options["path-style"] = "true";
@@ -75,7 +71,7 @@ Result<MembersFile> MembersOf(const Context& context) {
     if (!read.ok()) return Invalid(fmt::format("--members {}", read.error().message()));
     members = std::move(read).value();
   }
-  const Status added = AddStoreFlags(context.settings, members.options);
+  const Status added = AddStoreFlags(context, members.options);
   if (!added.ok()) return added.error();
   return members;
 }

@@ -1,7 +1,6 @@
 // forebay worker --name NAME --address ADDRESS --memory SIZE --members FILE
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -10,9 +9,9 @@
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
+#include "app/state_dir.h"
 #include "app/verbs.h"
 #include "app/version.h"
-#include "base/digest.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/units.h"
@@ -48,46 +47,9 @@ bool MayMount() {
   return false;
 }
 
-// Makes a directory and its parents for this user alone; an existing one stays as it is.
-Status MakePrivateDirectory(const std::string& path) {
-  std::error_code error;
-  const mode_t before = umask(077);
-  std::filesystem::create_directories(path, error);
-  umask(before);
-  if (!error) return {};
-  return Error(Code::kDenied, fmt::format("\"{}\": cannot be made: {}", path, error.message()));
-}
-
-Result<std::string> StateDirectory(const Context& context) {
-  if (!context.settings.Has("state-dir")) {
-    return Invalid(
-        "--state-dir is missing, and there is no HOME to derive it from; name a "
-        "directory");
-  }
-  return std::filesystem::absolute(context.settings.Text("state-dir")).lexically_normal().string();
-}
-
-// STATE/NAME.sock, or below /run/forebay where that is too long for a unix socket.
-Result<Address> DefaultHttpAddress(const std::string& state, const std::string& name) {
-  Result<Address> near = ParseAddress(fmt::format("unix:{}/{}.sock", state, name));
-  if (near.ok()) {
-    const Status made = MakePrivateDirectory(state);
-    return made.ok() ? std::move(near) : Error(made.error()).Within("--state-dir");
-  }
-  constexpr const char* kShort = "/run/forebay";
-  const Status made = MakePrivateDirectory(kShort);
-  if (!made.ok()) {
-    return Invalid(
-        fmt::format("--state-dir \"{}\": too long for a unix socket, and {}; name a "
-                    "shorter one",
-                    state, made.error().message()));
-  }
-  return ParseAddress(fmt::format("unix:{}/{}.sock", kShort, DigestOf(state + '/' + name).Hex()));
-}
-
 Result<Address> HttpAddress(const Context& context, const std::string& state) {
   const Settings& settings = context.settings;
-  if (!settings.Has("http")) return DefaultHttpAddress(state, settings.Text("name"));
+  if (!settings.Has("http")) return PrepareSocketAddress(state, settings.Text("name"));
   Result<Address> address = ParseAddress(settings.Text("http"));
   if (!address.ok()) return std::move(address).error().Within("--http");
   if (!address.value().is_local() && !settings.Switch("insecure")) {
