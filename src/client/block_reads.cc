@@ -41,14 +41,14 @@ bool BlockReads::MayStart(std::size_t bytes) const {
 
 BlockReads::Id BlockReads::Start(BlockWant want) {
   const std::uint64_t block_bytes = backends_.limits.block_bytes;
-  CHECK(!want.destination.empty());
-  CHECK(want.offset + want.destination.size() <= want.file->attributes.size);
-  CHECK(want.offset % block_bytes + want.destination.size() <= block_bytes);
+  CHECK(want.bytes() > 0);
+  CHECK(want.offset + want.bytes() <= want.file->attributes.size);
+  CHECK(want.offset % block_bytes + want.bytes() <= block_bytes);
   const Id id = next_id_++;
   Read read;
   read.key = BlockKey{want.file->key, static_cast<std::uint32_t>(want.offset / block_bytes)};
   read.want = std::move(want);
-  bytes_under_way_ += read.want.destination.size();
+  bytes_under_way_ += read.want.bytes();
   AskNext(id, reads_.emplace(id, std::move(read)).first->second);
   return id;
 }
@@ -85,27 +85,20 @@ void BlockReads::AskNext(Id id, Read& read) {
 void BlockReads::AskWorker(Id id, Read& read, MemberIndex member, bool insist) {
   const BlockWant& want = read.want;
   const std::uint64_t block_start = std::uint64_t{read.key.index} * backends_.limits.block_bytes;
-  const ArrivalRange range{
-      .block_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-          want.file->attributes.size - block_start, backends_.limits.block_bytes)),
-      .offset = static_cast<std::uint32_t>(want.offset - block_start),
-      .destination = want.destination};
+  const auto offset = static_cast<std::uint32_t>(want.offset + read.handed_on - block_start);
   read.at_upstream = false;
   read.member = member;
   read.asked_at = Clock::now();
   ++read.attempt;
-  read.arrival = std::make_shared<BlockArrival>(
-      range, [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
-        mailbox->Post(Letter{id, attempt, false, std::move(outcome)});
-      });
+  read.arrival = MakeArrival(id, read, offset);
   const BlockCall call{
       .block = ReadBlock{.store = want.file->store->url,
                          .path = want.file->path,
                          .version = want.file->attributes.version,
                          .file_size = want.file->attributes.size,
                          .index = read.key.index,
-                         .offset = range.offset,
-                         .length = static_cast<std::uint32_t>(want.destination.size())},
+                         .offset = offset,
+                         .length = static_cast<std::uint32_t>(want.bytes() - read.handed_on)},
       .insist = insist,
       .recheck = Contains(read.rechecked, member),
       .domain = want.file->key.domain,
@@ -113,14 +106,42 @@ void BlockReads::AskWorker(Id id, Read& read, MemberIndex member, bool insist) {
   read.call = backends_.workers.link(member).StartRead(call, read.arrival);
 }
 
+std::shared_ptr<Arrival> BlockReads::MakeArrival(Id id, const Read& read, std::uint32_t offset) {
+  const BlockWant& want = read.want;
+  if (want.pool) {
+    return std::make_shared<ChunkArrival>(
+        offset, offset + static_cast<std::uint32_t>(want.bytes() - read.handed_on), want.pool,
+        [mailbox = mailbox_, id, attempt = read.attempt](
+            Chunk chunk, std::optional<BlockReceiver::Outcome> outcome) {
+          mailbox->Post(Letter{id, attempt, false, std::move(outcome), std::move(chunk)});
+        });
+  }
+  const std::uint64_t block_start = std::uint64_t{read.key.index} * backends_.limits.block_bytes;
+  const ArrivalRange range{
+      .block_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+          want.file->attributes.size - block_start, backends_.limits.block_bytes)),
+      .offset = offset,
+      .destination = want.destination};
+  return std::make_shared<BlockArrival>(
+      range, [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
+        mailbox->Post(Letter{id, attempt, false, std::move(outcome)});
+      });
+}
+
 void BlockReads::AskUpstream(Id id, Read& read) {
   read.at_upstream = true;
   read.arrival = nullptr;
   ++read.attempt;
+  std::span<std::byte> destination = read.want.destination;
+  if (read.want.pool) {
+    const std::size_t left = read.want.bytes() - read.handed_on;
+    read.buffer = read.want.pool->Get(left);
+    destination = {read.buffer.memory.get(), left};
+  }
   read.job = backends_.upstream_reads.Start(UpstreamRead{
       .file = read.want.file,
-      .offset = read.want.offset,
-      .destination = read.want.destination,
+      .offset = read.want.offset + read.handed_on,
+      .destination = destination,
       .deadline = read.want.deadline,
       .done = [mailbox = mailbox_, id, attempt = read.attempt](Status status) {
         mailbox->Post(Letter{id, attempt, true, BlockReceiver::Outcome{std::move(status), {}}});
@@ -139,19 +160,17 @@ void BlockReads::GiveUp(Read& read) {
 }
 
 void BlockReads::Cancel(Id id) {
+  std::erase_if(ended_, [id](const Ended& ended) { return ended.id == id; });
   const auto found = reads_.find(id);
-  if (found == reads_.end()) {  // It ended, and nobody has asked yet.
-    std::erase_if(ended_, [id](const Ended& ended) { return ended.id == id; });
-    return;
-  }
+  if (found == reads_.end()) return;  // It had ended, and nobody had asked yet.
   GiveUp(found->second);
-  bytes_under_way_ -= found->second.want.destination.size();
+  bytes_under_way_ -= found->second.want.bytes();
   reads_.erase(found);
 }
 
 void BlockReads::End(Id id, Status status) {
   const auto found = reads_.find(id);
-  bytes_under_way_ -= found->second.want.destination.size();
+  bytes_under_way_ -= found->second.want.bytes();
   reads_.erase(found);
   ended_.push_back(Ended{id, std::move(status)});
 }
@@ -180,22 +199,33 @@ void BlockReads::Handle(Letter letter) {
   const auto found = reads_.find(letter.id);
   if (found == reads_.end() || found->second.attempt != letter.attempt) return;
   Read& read = found->second;
-  if (!letter.from_upstream) return HandleWorker(letter.id, read, std::move(letter.outcome));
-  if (letter.outcome.status.ok()) {
-    backends_.upstream_bytes += read.want.destination.size();
+  if (letter.chunk.bytes > 0) HandleChunk(letter.id, read, std::move(letter.chunk));
+  if (!letter.outcome) return;
+  if (!letter.from_upstream) return HandleWorker(letter.id, read, *std::move(letter.outcome));
+  if (letter.outcome->status.ok()) {
+    const std::size_t left = read.want.bytes() - read.handed_on;
+    backends_.upstream_bytes += left;
     window_.Replied(0);
+    if (read.want.pool) HandleChunk(letter.id, read, Chunk{std::move(read.buffer), left});
   }
-  End(letter.id, std::move(letter.outcome.status));
+  End(letter.id, std::move(letter.outcome->status));
+}
+
+void BlockReads::HandleChunk(Id id, Read& read, Chunk chunk) {
+  read.handed_on += chunk.bytes;
+  ended_.push_back(Ended{id, {}, std::move(chunk), /*more=*/true});
 }
 
 void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome) {
   Workers& workers = backends_.workers;
   const MemberIndex member = read.member;
+  // All bytes are here and verified, even if only the end of the call is missing.
+  if (read.want.pool && read.handed_on == read.want.bytes()) outcome.status = {};
   if (outcome.status.ok()) {
     workers.Answered(member, read.key.file, outcome.load);
     window_.Replied(outcome.load.queue_depth);
     const bool upstream = outcome.waited_for_fill && !outcome.from_peer;
-    (upstream ? backends_.upstream_bytes : backends_.peer_bytes) += read.want.destination.size();
+    (upstream ? backends_.upstream_bytes : backends_.peer_bytes) += read.want.bytes();
     return End(id, {});
   }
   switch (outcome.status.error().code()) {

@@ -18,7 +18,7 @@ ReadFilesRun::ReadFilesRun(Backends& backends, Lookups& lookups, FileSink& sink,
       lookups_(lookups),
       sink_(sink),
       read_timeout_(read_timeout),
-      pool_(backends.limits.window_bytes_max),
+      pool_(std::make_shared<BufferPool>(backends.limits.window_bytes_max)),
       reads_(backends) {}
 
 ReadFilesRun::~ReadFilesRun() {
@@ -129,17 +129,19 @@ void ReadFilesRun::StartPiece(Entry& entry, std::size_t bytes) {
     if (entry.memory.size() != entry.version->attributes.size) entry.memory = {};
   }
   Piece& piece = entry.pieces.emplace_back();
+  BlockWant want{.file = entry.version,
+                 .offset = entry.started,
+                 .destination = {},
+                 .deadline = Clock::now() + read_timeout_};
   if (entry.memory.empty()) {
-    piece.buffer = pool_.Get(bytes);
-    piece.bytes = {piece.buffer.memory.get(), bytes};
+    piece.held = std::bit_ceil(bytes);
+    want.pool = pool_;
+    want.chunked_bytes = bytes;
   } else {
-    piece.bytes = entry.memory.subspan(entry.started, bytes);
+    want.destination = piece.bytes = entry.memory.subspan(entry.started, bytes);
   }
-  held_bytes_ += piece.buffer.capacity;
-  piece.id = reads_.Start(BlockWant{.file = entry.version,
-                                    .offset = entry.started,
-                                    .destination = piece.bytes,
-                                    .deadline = Clock::now() + read_timeout_});
+  held_bytes_ += piece.held;
+  piece.id = reads_.Start(std::move(want));
   entry.started += bytes;
 }
 
@@ -147,8 +149,22 @@ Result<bool> ReadFilesRun::Deliver() {
   Entry& entry = entries_.front();
   if (entry.error) return End(*entry.error);
   if (!entry.version) return false;
-  if (!entry.pieces.empty() && entry.pieces.front().arrived) {
-    if (Status delivered = DeliverPiece(entry); !delivered.ok()) return delivered.error();
+  if (!entry.pieces.empty()) {
+    Piece& piece = entry.pieces.front();
+    if (!piece.chunks.empty()) {
+      Chunk chunk = std::move(piece.chunks.front());
+      piece.chunks.pop_front();
+      Status delivered = Deliver(entry, {chunk.buffer.memory.get(), chunk.bytes});
+      pool_->Put(std::move(chunk.buffer));
+      if (!delivered.ok()) return std::move(delivered).error();
+      return true;
+    }
+    if (!piece.arrived) return false;
+    const std::span<std::byte> bytes = piece.bytes;
+    held_bytes_ -= piece.held;
+    entry.pieces.pop_front();
+    if (bytes.empty()) return true;
+    if (Status delivered = Deliver(entry, bytes); !delivered.ok()) return delivered.error();
     return true;
   }
   if (entry.delivered < entry.version->attributes.size) return false;
@@ -163,15 +179,10 @@ Status ReadFilesRun::Begin(Entry& entry) {
   return sink_.Begin(files_[entry.place], entry.version->attributes);
 }
 
-Status ReadFilesRun::DeliverPiece(Entry& entry) {
+Status ReadFilesRun::Deliver(Entry& entry, std::span<const std::byte> bytes) {
   if (Status begun = Begin(entry); !begun.ok()) return begun;
-  Piece piece = std::move(entry.pieces.front());
-  entry.pieces.pop_front();
-  entry.delivered += piece.bytes.size();
-  Status written = sink_.Write(piece.bytes);
-  held_bytes_ -= piece.buffer.capacity;
-  pool_.Put(std::move(piece.buffer));
-  return written;
+  entry.delivered += bytes.size();
+  return sink_.Write(bytes);
 }
 
 Result<bool> ReadFilesRun::End(Status outcome) {
@@ -187,6 +198,8 @@ void ReadFilesRun::Handle(BlockReads::Ended ended) {
         std::find_if(entry.pieces.begin(), entry.pieces.end(),
                      [&ended](const Piece& candidate) { return candidate.id == ended.id; });
     if (piece == entry.pieces.end()) continue;
+    if (ended.chunk.bytes > 0) piece->chunks.push_back(std::move(ended.chunk));
+    if (ended.more) return;
     piece->arrived = true;  // Or failed: either way nothing is left to cancel.
     if (!ended.status.ok()) Fail(entry, std::move(ended.status).error());
     return;
@@ -208,8 +221,7 @@ void ReadFilesRun::Fail(Entry& entry, Error error) {
 void ReadFilesRun::DropPieces(Entry& entry) {
   for (Piece& piece : entry.pieces) {
     if (!piece.arrived) reads_.Cancel(piece.id);
-    held_bytes_ -= piece.buffer.capacity;
-    pool_.Put(std::move(piece.buffer));
+    held_bytes_ -= piece.held;
   }
   entry.pieces.clear();
 }
