@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include "app/flags.h"
+#include "app/state_dir.h"
+#include "client/dataset_url.h"
+#include "client/group_directory.h"
 
 namespace forebay {
 namespace {
@@ -48,17 +51,74 @@ std::map<std::string, std::string> StoreEnvironment(const Context& context) {
   return environment;
 }
 
-Result<std::unique_ptr<Client>> Connect(const Context& context, MembersFile members) {
+// Whatever is wrong with the options was written by the user.
+Result<std::unique_ptr<Client>> Create(const Context& context, ClientOptions options) {
   if (ReadTimeout(context).count() == 0) {
     return Invalid("--read-timeout \"0\": a read needs some time; write 30s");
   }
-  ClientOptions options;
-  options.members = std::move(members);
   options.environment = StoreEnvironment(context);
   Result<std::unique_ptr<Client>> client = Client::Create(std::move(options));
-  // Whatever is wrong with the options was written by the user.
   if (!client.ok()) return Invalid(client.error().message());
   return client;
+}
+
+// Tells what a dataset is, and of no workers.
+class StoresOnly : public GroupDirectory {
+ public:
+  explicit StoresOnly(std::unique_ptr<GroupDirectory> all) : all_(std::move(all)) {}
+
+  Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
+                          std::stop_token stop) override {
+    Result<GroupAnswer> answer = all_->Ask(dataset, deadline, stop);
+    if (answer.ok()) answer.value().map = {};
+    return answer;
+  }
+
+ private:
+  const std::unique_ptr<GroupDirectory> all_;
+};
+
+enum class Through : std::uint8_t { kWorkers, kStore };
+
+// A copy of the group in the state directory stands in for a control that is away.
+Result<GroupAddress> GroupOf(const Context& context) {
+  if (context.settings.Has("control")) {
+    return GroupAddress{.control = context.settings.Text("control"), .group_file = ""};
+  }
+  const Result<std::string> state = StateDirectory(context);
+  if (!state.ok()) return state.error();
+  return GroupAddress{.control = SocketAddress(state.value(), "control").text,
+                      .group_file = state.value() + "/group.json"};
+}
+
+Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through through) {
+  if (context.settings.Has("members")) {
+    return Invalid(
+        "--members: a dataset is read through its group; leave it out, or name the "
+        "store's URL");
+  }
+  const Result<GroupAddress> address = GroupOf(context);
+  if (!address.ok()) return address.error();
+  Result<std::unique_ptr<GroupDirectory>> directory = MakeControlDirectory(address.value());
+  if (!directory.ok()) return std::move(directory).error().Within("--control");
+  ClientOptions options;
+  options.group = std::move(directory).value();
+  if (through == Through::kStore) {
+    options.group = std::make_unique<StoresOnly>(std::move(options.group));
+  }
+  return Create(context, std::move(options));
+}
+
+Result<std::unique_ptr<Client>> Connect(const Context& context, std::span<const std::string> urls,
+                                        Through through) {
+  if (Status checked = CheckUrls(urls); !checked.ok()) return checked.error();
+  if (!urls.empty() && IsDatasetUrl(urls.front())) return ConnectGroup(context, through);
+  ClientOptions options;
+  Result<MembersFile> members = MembersOf(context);
+  if (!members.ok()) return std::move(members).error();
+  options.members = std::move(members).value();
+  if (through == Through::kStore) options.members.members.clear();
+  return Create(context, std::move(options));
 }
 
 }  // namespace
@@ -76,22 +136,41 @@ Result<MembersFile> MembersOf(const Context& context) {
   return members;
 }
 
-Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
-                                            std::span<const std::string> urls) {
+Status CheckUrls(std::span<const std::string> urls) {
   for (const std::string& url : urls) {
-    const Result<Location> location = ParseLocation(url);
-    if (!location.ok()) return location.error();
+    const Result<SplitUrl> split = Split(url);
+    if (!split.ok()) return split.error();
+    if (IsDatasetUrl(url) != IsDatasetUrl(urls.front())) {
+      return Invalid(
+          fmt::format("\"{}\" and \"{}\": one is of a dataset and one of a store; "
+                      "use a call for each",
+                      urls.front(), url));
+    }
   }
-  Result<MembersFile> members = MembersOf(context);
-  if (!members.ok()) return std::move(members).error();
-  return Connect(context, std::move(members).value());
+  return {};
 }
 
-Result<std::unique_ptr<Client>> ConnectStore(const Context& context) {
-  Result<MembersFile> members = MembersOf(context);
-  if (!members.ok()) return std::move(members).error();
-  members.value().members.clear();
-  return Connect(context, std::move(members).value());
+Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
+                                            std::span<const std::string> urls) {
+  return Connect(context, urls, Through::kWorkers);
+}
+
+Result<std::unique_ptr<Client>> ConnectStore(const Context& context,
+                                             std::span<const std::string> urls) {
+  return Connect(context, urls, Through::kStore);
+}
+
+Result<std::unique_ptr<Client>> ConnectWorkers(const Context& context,
+                                               std::span<const std::string> urls,
+                                               const std::string& why) {
+  if (Status checked = CheckUrls(urls); !checked.ok()) return checked.error();
+  if (!urls.empty() && !IsDatasetUrl(urls.front()) && !context.settings.Has("members")) {
+    return Invalid(
+        fmt::format("--members is missing: {}; name a members file, or a dataset: "
+                    "forebay://NAME/PATH",
+                    why));
+  }
+  return ConnectPool(context, urls);
 }
 
 std::chrono::milliseconds ReadTimeout(const Context& context) {

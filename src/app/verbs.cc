@@ -30,7 +30,8 @@ Keys Asking(std::initializer_list<std::string_view> own) {
 }
 
 constexpr std::string_view kUrls =
-    "URLs: s3://BUCKET/KEY (the key is taken literally), file:///DIR/FILE, local:///DIR/FILE.\n"
+    "URLs: forebay://NAME[.NAMESPACE]/PATH (a dataset of the group), or s3://BUCKET/KEY (the key\n"
+    "is taken literally), file:///DIR/FILE, local:///DIR/FILE.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 constexpr std::string_view kNames =
     "NAME is a dataset of the namespace; NAME.NAMESPACE names one of any namespace.";
@@ -156,13 +157,16 @@ const std::array kVerbs = {
          &RunVerifyVerb, VerbGroup::kRead,
          "forebay verify s3://lake/prices --members members.yaml"},
 
-    Verb{"bench read", "URL...", "Read files with many tasks at once, and measure",
-         "Every task reads every file once, in the order listed, from one start signal.",
-         Reading({"tasks", "processes", "output"}), 1, kAnyNumber, &RunBenchReadVerb,
-         VerbGroup::kMeasure,
-         "forebay bench read s3://lake/a s3://lake/b --tasks 100 --processes 4"},
-    Verb{"bench fill", "URL...", "Have the pool hold files; no bytes come back here", kUrls,
-         Reading({"output"}), 1, kAnyNumber, &RunBenchFillVerb, VerbGroup::kMeasure,
+    Verb{
+        "bench read", "URL...", "Read files with many tasks at once, and measure",
+        "Every task reads every file once, in the order listed, from one start signal.\nFormats of "
+        "the result: table, json.",
+        Reading({"tasks", "processes", "output"}), 1, kAnyNumber, &RunBenchReadVerb,
+        VerbGroup::kMeasure,
+        "forebay bench read s3://lake/a s3://lake/b --tasks 100 --processes 4"},
+    Verb{"bench fill", "URL...", "Have the pool hold files; no bytes come back here",
+         "Formats of the result: table, json.", Reading({"output"}), 1, kAnyNumber,
+         &RunBenchFillVerb, VerbGroup::kMeasure,
          "forebay bench fill s3://lake/a --members members.yaml"},
     Verb{"bench process",
          "",

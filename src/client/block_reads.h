@@ -82,27 +82,28 @@ class BlockReads {
     Chunk chunk = {};
   };
 
-  // Where a read is now. Members in `failed` and `refused` were asked and did not help.
+  // Where a read is now. Workers in `failed` and `refused` were asked and did not help.
   struct Read {
     BlockWant want;
     BlockKey key;
-    std::vector<MemberIndex> failed;
-    std::vector<MemberIndex> refused;  // Overloaded: they may be insisted upon.
-    std::vector<MemberIndex> rechecked;
+    std::vector<WorkerRef> failed;
+    std::vector<WorkerRef> refused;  // Overloaded: they may be insisted upon.
+    std::vector<WorkerRef> rechecked;
     std::uint32_t attempt = 0;  // Outcomes of earlier ones are ignored.
     bool at_upstream = false;
-    MemberIndex member = 0;        // If not at_upstream.
+    WorkerRef worker;              // If not at_upstream.
     Channel::CallId call = 0;      // If not at_upstream.
     UpstreamReads::JobId job = 0;  // If at_upstream.
     std::shared_ptr<Arrival> arrival;
-    std::size_t handed_on = 0;  // Bytes, in chunks.
-    BlockBuffer buffer;         // For the rest, if chunks are wanted and it is at_upstream.
+    std::size_t handed_on = 0;      // Bytes, in chunks.
+    BlockBuffer buffer;             // For the rest, if chunks are wanted and it is at_upstream.
+    std::uint64_t asked_epoch = 0;  // Of the map by which the worker was chosen.
     Clock::time_point asked_at;
     Clock::time_point pinged_at;
   };
 
   void AskNext(Id id, Read& read);
-  void AskWorker(Id id, Read& read, MemberIndex member, bool insist);
+  void AskWorker(Id id, Read& read, WorkerRef worker, bool insist);
   void AskUpstream(Id id, Read& read);
   void GiveUp(Read& read);
   void Handle(Letter letter);
@@ -122,7 +123,9 @@ class BlockReads {
 
   Backends& backends_;
   const std::shared_ptr<Mailbox<Letter>> mailbox_;
-  Window window_;
+  // By the largest blocks seen so far; nothing before the first read.
+  std::uint32_t window_block_bytes_ = 0;
+  std::optional<Window> window_;
   Id next_id_ = 1;
   std::map<Id, Read> reads_;
   std::uint64_t bytes_under_way_ = 0;

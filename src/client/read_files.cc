@@ -29,7 +29,7 @@ Status ReadFilesRun::Run(std::span<const FileToRead> files, std::stop_token stop
   files_ = files;
   const std::stop_callback pass_on(stop, [this] { askers_.RequestStop(); });
   while (!stop.stop_requested()) {
-    TakeFiles();
+    TakeFiles(stop);
     TakeAnswers();
     StartReads();
     if (entries_.empty()) return {};
@@ -42,7 +42,7 @@ Status ReadFilesRun::Run(std::span<const FileToRead> files, std::stop_token stop
   return Error(Code::kCancelled, "asked to stop");
 }
 
-void ReadFilesRun::TakeFiles() {
+void ReadFilesRun::TakeFiles(const std::stop_token& stop) {
   while (entries_.size() < kFilesMax && next_place_ < files_.size()) {
     Entry& entry = entries_.emplace_back();
     entry.place = next_place_++;
@@ -51,7 +51,7 @@ void ReadFilesRun::TakeFiles() {
       Ask(Question{entry.place, false});
       continue;
     }
-    Result<Place> place = backends_.stores.Find(request.url);
+    Result<Place> place = backends_.Find(request.url, Clock::now() + read_timeout_, stop);
     if (place.ok()) {
       entry.version = MakeFileVersion(place.value(), *request.attributes);
     } else {
@@ -77,11 +77,11 @@ void ReadFilesRun::AnswerQuestions(std::stop_token stop) {
 
 Result<std::shared_ptr<const FileVersion>> ReadFilesRun::Find(const Question& question,
                                                               std::stop_token stop) {
-  Result<Place> place = backends_.stores.Find(files_[question.place].url);
+  const Deadline deadline = Clock::now() + read_timeout_;
+  Result<Place> place = backends_.Find(files_[question.place].url, deadline, stop);
   if (!place.ok()) return place.error();
-  const auto max_age = question.fresh ? std::chrono::milliseconds(0) : backends_.limits.staleness;
-  Result<Attributes> attributes =
-      lookups_.Stat(place.value(), max_age, Clock::now() + read_timeout_, stop);
+  Result<Attributes> attributes = question.fresh ? lookups_.StatAnew(place.value(), deadline, stop)
+                                                 : lookups_.Stat(place.value(), deadline, stop);
   if (!attributes.ok()) return attributes.error();
   if (attributes.value().type == FileType::kDirectory) {
     return Error(Code::kInvalidArgument, "is a directory; name a file in it");
@@ -93,7 +93,9 @@ void ReadFilesRun::TakeAnswers() {
   for (Answer& answer : answers_.Take(Deadline::min(), {})) {
     // Entries have consecutive places, and one with an open question is not handed out.
     Entry& entry = entries_[answer.place - entries_.front().place];
-    if (answer.version.ok()) {
+    if (entry.last_error) {
+      entry.error = std::exchange(entry.last_error, std::nullopt);
+    } else if (answer.version.ok()) {
       entry.version = std::move(answer.version).value();
     } else {
       entry.error = std::move(answer.version).error();
@@ -106,7 +108,7 @@ void ReadFilesRun::StartReads() {
     if (entry.error) continue;
     if (!entry.version) return;
     while (entry.started < entry.version->attributes.size) {
-      const std::uint64_t block_bytes = backends_.limits.block_bytes;
+      const std::uint64_t block_bytes = entry.version->store->rules.block_bytes;
       const std::size_t bytes = std::min(block_bytes - entry.started % block_bytes,
                                          entry.version->attributes.size - entry.started);
       if (!reads_.MayStart(bytes) || !MayHold(entry, bytes)) return;
@@ -116,8 +118,9 @@ void ReadFilesRun::StartReads() {
 }
 
 bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
-  const std::uint64_t window = std::max<std::uint64_t>(
-      backends_.limits.window_bytes_max, 2 * std::uint64_t{backends_.limits.block_bytes});
+  const std::uint64_t window =
+      std::max<std::uint64_t>(backends_.limits.window_bytes_max,
+                              2 * std::uint64_t{entry.version->store->rules.block_bytes});
   if (held_bytes_ + std::bit_ceil(bytes) <= window) return true;
   // The file whose turn it is must get on, even if others have taken all there is.
   return &entry == &entries_.front() && entry.pieces.empty();
@@ -208,14 +211,17 @@ void ReadFilesRun::Handle(BlockReads::Ended ended) {
 
 void ReadFilesRun::Fail(Entry& entry, Error error) {
   DropPieces(entry);
-  if (error.code() == Code::kChanged && !entry.begun && entry.restarts < kRestartsMax) {
-    ++entry.restarts;
-    entry.version = nullptr;
-    entry.started = 0;
-    Ask(Question{entry.place, true});
+  // A pinned dataset does not move, whatever became of the file.
+  if (error.code() != Code::kChanged || entry.version->store->rules.pinned()) {
+    entry.error = std::move(error);
     return;
   }
-  entry.error = std::move(error);
+  // Asked also if it is too late for this read: whoever comes next is to get the new version.
+  if (entry.begun || entry.restarts >= kRestartsMax) entry.last_error = std::move(error);
+  ++entry.restarts;
+  entry.version = nullptr;
+  entry.started = 0;
+  Ask(Question{entry.place, true});
 }
 
 void ReadFilesRun::DropPieces(Entry& entry) {

@@ -48,6 +48,7 @@ class ReadFilesRun {
     std::size_t place = 0;                       // In the request.
     std::shared_ptr<const FileVersion> version;  // Null: not known yet.
     std::optional<Error> error;                  // Ends the file once its turn has come.
+    std::optional<Error> last_error;             // The same, once its open question is answered.
     std::uint64_t started = 0;                   // Bytes asked for.
     std::uint64_t delivered = 0;
     std::span<std::byte> memory;  // The sink's, of the whole file, or empty.
@@ -64,7 +65,7 @@ class ReadFilesRun {
     Result<std::shared_ptr<const FileVersion>> version;
   };
 
-  void TakeFiles();
+  void TakeFiles(const std::stop_token& stop);
   void Ask(Question question);
   void AnswerQuestions(std::stop_token stop);
   Result<std::shared_ptr<const FileVersion>> Find(const Question& question, std::stop_token stop);
