@@ -19,9 +19,9 @@ Keys Joined(std::initializer_list<std::string_view> own,
 
 // Flags of the verbs that read through a client.
 Keys Reading(std::initializer_list<std::string_view> own) {
-  return Joined(own, {"members", "read-timeout", "endpoint-url", "region", "profile",
-                      "force-path-style", "no-sign-request", "requester-pays", "option", "quiet",
-                      "progress", "config", "print-config"});
+  return Joined(own, {"members", "control", "state-dir", "read-timeout", "endpoint-url", "region",
+                      "profile", "force-path-style", "no-sign-request", "requester-pays", "option",
+                      "quiet", "progress", "config", "print-config"});
 }
 
 // Flags of the verbs that ask control.
