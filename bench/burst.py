@@ -24,6 +24,8 @@ RAW_FILE_BYTES = 8 << 20
 
 SCALING = [(workers, clients) for clients in (20, 100) for workers in (1, 2, 5, 10, 20)]
 SCALING_SECONDS = 1.5  # That the links need for a burst.
+WARM = 1.02  # What warm workers send, of what is read.
+WARM_PASSES_MAX = 8
 FIGURE_CLIENTS = (1, 10, 20, 50, 100)
 FIGURE_FILES = 16
 # The store's link, of the sum of the workers' links.
@@ -62,12 +64,21 @@ class _Burst:
         pool.start(memory, BLOCK, store.options())
         return pool
 
+    @staticmethod
+    def _warm(pool, urls, clients):
+        """Reads until copies of what is hot have spread: they go over the same links."""
+        for _ in range(WARM_PASSES_MAX):
+            before = pool.metric("forebay_worker_sent_bytes_total")
+            read = pool.read(urls, clients)["bytes"]
+            if pool.metric("forebay_worker_sent_bytes_total") - before <= WARM * read:
+                return
+
     def scaling(self, workers, clients):
         files = _files_for(workers, clients)
         urls = self._data.s3_urls()[:files]
         pool = self._pool(workers, files)
         pool.fill(urls)
-        pool.read(urls, clients)  # Copies of what is hot spread.
+        self._warm(pool, urls, clients)
         ratios, of_line, sent, spent = [], [], [], []
         for _ in range(self._setting.rounds):
             raw = self._raw.read(clients, files * FILE_BYTES, workers)

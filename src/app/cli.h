@@ -2,6 +2,7 @@
 // that parses flags.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@ namespace forebay {
 struct Invocation {
   const Verb* verb = nullptr;                              // Null: only `text` is to be shown.
   std::vector<std::pair<std::string, std::string>> flags;  // Key and value.
+  std::map<std::string, std::vector<std::string>, std::less<>> lists;  // Of repeated flags.
   std::vector<std::string> arguments;
   std::string text;  // Of --help and --version.
 };

@@ -12,13 +12,16 @@ namespace forebay {
 // Exit codes of every verb (a contract with scripts).
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
-inline constexpr int kExitUsage = 2;  // Wrong usage or invalid input: nothing was changed.
+inline constexpr int kExitUsage = 2;       // Wrong usage or invalid input: nothing was changed.
+inline constexpr int kExitDeadline = 124;  // What was waited for did not come in time.
 inline constexpr int kExitInterrupted = 130;
 
 struct Context {
   std::string verb;                    // "cat", "bench read": begins every message.
   std::vector<std::string> arguments;  // Positional, as given.
   Settings settings;
+  // Of flags that may be repeated: their values on the command line. See ListOf.
+  std::map<std::string, std::vector<std::string>, std::less<>> lists;
   std::map<std::string, std::string> environment;
 };
 

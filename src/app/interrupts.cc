@@ -10,6 +10,7 @@
 
 #include "app/context.h"
 #include "base/check.h"
+#include "base/deadline.h"
 
 namespace forebay {
 
@@ -36,6 +37,13 @@ Interrupts::~Interrupts() {
 void Interrupts::Wait() {
   MutexLock lock(mutex_);
   while (!arrived_) changed_.Wait(mutex_);
+}
+
+bool Interrupts::WaitFor(std::chrono::milliseconds duration) {
+  const Deadline deadline = Clock::now() + duration;
+  MutexLock lock(mutex_);
+  while (!arrived_ && !Passed(deadline)) changed_.WaitUntil(mutex_, deadline);
+  return arrived_;
 }
 
 void Interrupts::Watch(std::chrono::milliseconds grace) {

@@ -28,6 +28,8 @@ class Interrupts {
 
   // Returns after the first signal.
   void Wait() EXCLUDES(mutex_);
+  // Returns after `duration`, or, with true, at the first signal.
+  bool WaitFor(std::chrono::milliseconds duration) EXCLUDES(mutex_);
 
  private:
   void Watch(std::chrono::milliseconds grace) EXCLUDES(mutex_);

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "app/output.h"
+#include "app/table.h"
 #include "base/check.h"
 #include "base/units.h"
 #include "base/wall_clock.h"
@@ -63,9 +63,9 @@ std::string Yaml(const std::vector<ListedEntry>& entries) {
   return std::string(out.c_str()) + '\n';
 }
 
-std::string Table(const std::vector<ListedEntry>& entries, bool wide) {
+std::string TableOf(const std::vector<ListedEntry>& entries, bool wide) {
   if (entries.empty()) return "";
-  std::vector<std::vector<std::string>> rows = {{"TYPE", "SIZE", "MTIME"}};
+  std::vector<TableRow> rows = {{"TYPE", "SIZE", "MTIME"}};
   if (wide) rows[0].push_back("VERSION");
   rows[0].push_back("NAME");
   for (const ListedEntry& entry : entries) {
@@ -73,24 +73,13 @@ std::string Table(const std::vector<ListedEntry>& entries, bool wide) {
     std::string size =
         wide ? fmt::format("{}", entry.attributes.size) : FormatSize(entry.attributes.size);
     std::string time = TimeOf(entry);
-    std::vector<std::string> row = {std::string(TypeOf(entry)), is_directory ? "-" : size,
-                                    time.empty() ? "-" : time};
+    TableRow row = {std::string(TypeOf(entry)), is_directory ? "-" : size,
+                    time.empty() ? "-" : time};
     if (wide) row.push_back(is_directory ? "-" : OneLine(entry.attributes.version));
     row.push_back(OneLine(entry.name));
     rows.push_back(std::move(row));
   }
-  std::vector<std::size_t> widths(rows[0].size(), 0);
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
-      text += fmt::format("{:<{}}  ", row[i], widths[i]);
-    }
-    text += row.back() + '\n';
-  }
-  return text;
+  return Table(rows);
 }
 
 std::string Names(const std::vector<ListedEntry>& entries) {
@@ -106,7 +95,7 @@ std::string FormatListing(const std::vector<ListedEntry>& entries, std::string_v
   if (format == "yaml") return Yaml(entries);
   if (format == "name") return Names(entries);
   CHECK(format == "table" || format == "wide");
-  return Table(entries, format == "wide");
+  return TableOf(entries, format == "wide");
 }
 
 }  // namespace forebay

@@ -1,6 +1,10 @@
 // The `forebay` command.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -9,7 +13,8 @@
 
 #include "app/cli.h"
 #include "app/output.h"
-#include "base/log.h"
+#include "app/progress.h"
+#include "base/check.h"
 
 extern "C" char** environ;  // NOLINT: as POSIX names it.
 
@@ -54,13 +59,24 @@ Status LoadConfigFile(Settings& settings, const std::map<std::string, std::strin
 }
 
 Status Configure(const Invocation& invocation, Context& context) {
-  context.settings = DeclareSettings(context.environment);
+  context.settings = DeclareSettings(context.environment, invocation.verb->defaults);
+  context.lists = invocation.lists;
   Status status = context.settings.LoadEnvironment(context.environment);
   for (const auto& [key, value] : invocation.flags) {
     if (status.ok()) status = context.settings.Set(key, value);
   }
   if (status.ok()) status = LoadConfigFile(context.settings, context.environment);
   return status;
+}
+
+// A standard stream that was closed at start would be reused by the next file or socket, which
+// messages would then be written into. Reading from it and writing results to it still fail.
+void OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+      CHECK(open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) == fd);
+    }
+  }
 }
 
 int Main(const std::vector<std::string>& arguments) {
@@ -87,6 +103,10 @@ int Main(const std::vector<std::string>& arguments) {
     std::erase(keys, "print-config");
     return WriteStdout(context.settings.Print(keys)).ok() ? kExitDone : kExitFailed;
   }
+  if (std::ranges::find(verb.flags, "progress") != verb.flags.end()) {
+    const Status progress = CheckProgress(context);
+    if (!progress.ok()) return WrongInput(context, progress.error());
+  }
   return verb.run(context);
 }
 
@@ -94,6 +114,7 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace forebay
 
 int main(int argc, char** argv) {
+  forebay::OpenStandardStreams();
   // A reader that goes away is an error of the write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   return forebay::Main({argv + 1, argv + argc});

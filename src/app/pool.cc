@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "app/flags.h"
+#include "app/state_dir.h"
+#include "client/dataset_url.h"
+#include "client/group_directory.h"
+
 namespace forebay {
 namespace {
 
@@ -9,33 +14,27 @@ Error Invalid(std::string message) {
   return {Code::kInvalidArgument, std::move(message)};
 }
 
-// Adds "K=V,K=V".
-Status AddOptions(const std::string& text, OptionMap& options) {
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string pair = text.substr(begin, end - begin);
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Invalid(fmt::format("--option \"{}\": not KEY=VALUE; write region=eu-west-1", pair));
-    }
-    const std::string key = pair.substr(0, equals);
-    if (key == "secret-access-key" || key == "session-token") {
-      return Invalid(
-          fmt::format("--option {}: every user of the machine can read flags; set {}", key,
-                      key == "session-token" ? "AWS_SESSION_TOKEN" : "AWS_SECRET_ACCESS_KEY"));
-    }
-    options[key] = pair.substr(equals + 1);
-    begin = end + 1;
+Status AddOption(const std::string& pair, OptionMap& options) {
+  const std::size_t equals = pair.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return Invalid(fmt::format("--option \"{}\": not KEY=VALUE; write region=eu-west-1", pair));
   }
+  const std::string key = pair.substr(0, equals);
+  if (key == "secret-access-key" || key == "session-token") {
+    return Invalid(
+        fmt::format("--option {}: every user of the machine can read flags; set {}", key,
+                    key == "session-token" ? "AWS_SESSION_TOKEN" : "AWS_SECRET_ACCESS_KEY"));
+  }
+  options[key] = pair.substr(equals + 1);
   return {};
 }
 
-Status AddStoreFlags(const Settings& settings, OptionMap& options) {
-  if (settings.Has("option")) {
-    Status added = AddOptions(settings.Text("option"), options);
+Status AddStoreFlags(const Context& context, OptionMap& options) {
+  for (const std::string& pair : ListOf(context, "option")) {
+    Status added = AddOption(pair, options);
     if (!added.ok()) return added;
   }
+  const Settings& settings = context.settings;
   if (settings.Has("endpoint-url")) options["endpoint"] = settings.Text("endpoint-url");
   if (settings.Has("region")) options["region"] = settings.Text("region");
   if (settings.Switch("force-path-style")) options["path-style"] = "true";
@@ -52,17 +51,74 @@ std::map<std::string, std::string> StoreEnvironment(const Context& context) {
   return environment;
 }
 
-Result<std::unique_ptr<Client>> Connect(const Context& context, MembersFile members) {
+// Whatever is wrong with the options was written by the user.
+Result<std::unique_ptr<Client>> Create(const Context& context, ClientOptions options) {
   if (ReadTimeout(context).count() == 0) {
     return Invalid("--read-timeout \"0\": a read needs some time; write 30s");
   }
-  ClientOptions options;
-  options.members = std::move(members);
   options.environment = StoreEnvironment(context);
   Result<std::unique_ptr<Client>> client = Client::Create(std::move(options));
-  // Whatever is wrong with the options was written by the user.
   if (!client.ok()) return Invalid(client.error().message());
   return client;
+}
+
+// Tells what a dataset is, and of no workers.
+class StoresOnly : public GroupDirectory {
+ public:
+  explicit StoresOnly(std::unique_ptr<GroupDirectory> all) : all_(std::move(all)) {}
+
+  Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
+                          std::stop_token stop) override {
+    Result<GroupAnswer> answer = all_->Ask(dataset, deadline, stop);
+    if (answer.ok()) answer.value().map = {};
+    return answer;
+  }
+
+ private:
+  const std::unique_ptr<GroupDirectory> all_;
+};
+
+enum class Through : std::uint8_t { kWorkers, kStore };
+
+// A copy of the group in the state directory stands in for a control that is away.
+Result<GroupAddress> GroupOf(const Context& context) {
+  if (context.settings.Has("control")) {
+    return GroupAddress{.control = context.settings.Text("control"), .group_file = ""};
+  }
+  const Result<std::string> state = StateDirectory(context);
+  if (!state.ok()) return state.error();
+  return GroupAddress{.control = SocketAddress(state.value(), "control").text,
+                      .group_file = state.value() + "/group.json"};
+}
+
+Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through through) {
+  if (context.settings.Has("members")) {
+    return Invalid(
+        "--members: a dataset is read through its group; leave it out, or name the "
+        "store's URL");
+  }
+  const Result<GroupAddress> address = GroupOf(context);
+  if (!address.ok()) return address.error();
+  Result<std::unique_ptr<GroupDirectory>> directory = MakeControlDirectory(address.value());
+  if (!directory.ok()) return std::move(directory).error().Within("--control");
+  ClientOptions options;
+  options.group = std::move(directory).value();
+  if (through == Through::kStore) {
+    options.group = std::make_unique<StoresOnly>(std::move(options.group));
+  }
+  return Create(context, std::move(options));
+}
+
+Result<std::unique_ptr<Client>> Connect(const Context& context, std::span<const std::string> urls,
+                                        Through through) {
+  if (Status checked = CheckUrls(urls); !checked.ok()) return checked.error();
+  if (!urls.empty() && IsDatasetUrl(urls.front())) return ConnectGroup(context, through);
+  ClientOptions options;
+  Result<MembersFile> members = MembersOf(context);
+  if (!members.ok()) return std::move(members).error();
+  options.members = std::move(members).value();
+  if (through == Through::kStore) options.members.members.clear();
+  return Create(context, std::move(options));
 }
 
 }  // namespace
@@ -75,27 +131,46 @@ Result<MembersFile> MembersOf(const Context& context) {
     if (!read.ok()) return Invalid(fmt::format("--members {}", read.error().message()));
     members = std::move(read).value();
   }
-  const Status added = AddStoreFlags(context.settings, members.options);
+  const Status added = AddStoreFlags(context, members.options);
   if (!added.ok()) return added.error();
   return members;
 }
 
-Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
-                                            std::span<const std::string> urls) {
+Status CheckUrls(std::span<const std::string> urls) {
   for (const std::string& url : urls) {
-    const Result<Location> location = ParseLocation(url);
-    if (!location.ok()) return location.error();
+    const Result<SplitUrl> split = Split(url);
+    if (!split.ok()) return split.error();
+    if (IsDatasetUrl(url) != IsDatasetUrl(urls.front())) {
+      return Invalid(
+          fmt::format("\"{}\" and \"{}\": one is of a dataset and one of a store; "
+                      "use a call for each",
+                      urls.front(), url));
+    }
   }
-  Result<MembersFile> members = MembersOf(context);
-  if (!members.ok()) return std::move(members).error();
-  return Connect(context, std::move(members).value());
+  return {};
 }
 
-Result<std::unique_ptr<Client>> ConnectStore(const Context& context) {
-  Result<MembersFile> members = MembersOf(context);
-  if (!members.ok()) return std::move(members).error();
-  members.value().members.clear();
-  return Connect(context, std::move(members).value());
+Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
+                                            std::span<const std::string> urls) {
+  return Connect(context, urls, Through::kWorkers);
+}
+
+Result<std::unique_ptr<Client>> ConnectStore(const Context& context,
+                                             std::span<const std::string> urls) {
+  return Connect(context, urls, Through::kStore);
+}
+
+Result<std::unique_ptr<Client>> ConnectWorkers(const Context& context,
+                                               std::span<const std::string> urls,
+                                               const std::string& why) {
+  if (Status checked = CheckUrls(urls); !checked.ok()) return checked.error();
+  if (!urls.empty() && !IsDatasetUrl(urls.front()) && !context.settings.Has("members")) {
+    return Invalid(
+        fmt::format("--members is missing: {}; name a members file, or a dataset: "
+                    "forebay://NAME/PATH",
+                    why));
+  }
+  return ConnectPool(context, urls);
 }
 
 std::chrono::milliseconds ReadTimeout(const Context& context) {

@@ -1,4 +1,5 @@
-// From the flags of a verb to a Client: the members file, the store's options and the deadline.
+// From the flags of a verb to a Client: the members file or the group, the store's options and the
+// deadline.
 #pragma once
 
 #include <memory>
@@ -17,14 +18,25 @@ namespace forebay {
 // Errors: kInvalidArgument, naming the flag, its value and what would do.
 Result<MembersFile> MembersOf(const Context& context);
 
-// A client of the pool that the flags name; without --members straight from the store. `urls` are
-// checked, so that nothing starts if one of them is wrong.
-// Errors: kInvalidArgument.
+// Of no URLs nothing is wrong: they count as of stores.
+// Errors: kInvalidArgument: one of `urls` is none, or they are not all of one kind: of datasets, or
+// of stores.
+Status CheckUrls(std::span<const std::string> urls);
+
+// A client of what `urls` name. For datasets: of the group of --control or --state-dir. For stores:
+// of the pool of --members, and without it straight from the store. Nothing starts if one of `urls`
+// is wrong. Errors: kInvalidArgument.
 Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
                                             std::span<const std::string> urls);
 
-// The same without members.
-Result<std::unique_ptr<Client>> ConnectStore(const Context& context);
+// The same, but asks no worker.
+Result<std::unique_ptr<Client>> ConnectStore(const Context& context,
+                                             std::span<const std::string> urls);
+
+// The same as ConnectPool for verbs that need workers to do something to.
+Result<std::unique_ptr<Client>> ConnectWorkers(const Context& context,
+                                               std::span<const std::string> urls,
+                                               const std::string& why);
 
 // The deadline of a call that begins now, from --read-timeout.
 Deadline ReadDeadline(const Context& context);

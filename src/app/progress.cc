@@ -28,34 +28,44 @@ std::uint64_t PercentOf(const ProgressState& state) {
                                                        static_cast<double>(state.total_bytes)));
 }
 
-std::size_t TerminalColumns() {
-  winsize size = {};
-  constexpr std::size_t kUsual = 80;
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
-  return size.ws_col;
+std::optional<double> RateOf(const ProgressState& state) {
+  if (state.bytes_per_second) return static_cast<double>(*state.bytes_per_second);
+  if (state.elapsed.count() <= 0 || state.done_bytes == 0) return std::nullopt;
+  return static_cast<double>(state.done_bytes) / SecondsOf(state.elapsed);
 }
 
 }  // namespace
+
+std::size_t TerminalColumns(int fd) {
+  winsize size = {};
+  constexpr std::size_t kUsual = 80;
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
+  return size.ws_col;
+}
 
 std::string ProgressLine(const ProgressState& state) {
   std::string line = fmt::format("{}: {} of {} files, {} of {} ({}%)", state.verb, state.done_files,
                                  state.total_files, FormatSize(state.done_bytes),
                                  FormatSize(state.total_bytes), PercentOf(state));
-  if (state.elapsed.count() <= 0 || state.done_bytes == 0) return line;
-  const double rate = static_cast<double>(state.done_bytes) / SecondsOf(state.elapsed);
-  line += fmt::format(", {}/s", FormatSize(static_cast<std::uint64_t>(rate)));
-  if (state.done_bytes < state.total_bytes) {
-    line += fmt::format(", {:.0f}s left",
-                        static_cast<double>(state.total_bytes - state.done_bytes) / rate);
-  }
-  return line;
+  const std::optional<double> rate = RateOf(state);
+  if (!rate) return line;
+  line += fmt::format(", {}/s", FormatSize(static_cast<std::uint64_t>(*rate)));
+  if (state.done_bytes >= state.total_bytes) return line;
+  if (state.seconds_left) return line + fmt::format(", {}s left", *state.seconds_left);
+  if (*rate == 0 || state.bytes_per_second) return line;
+  return line + fmt::format(", {:.0f}s left",
+                            static_cast<double>(state.total_bytes - state.done_bytes) / *rate);
 }
 
 std::string ProgressBar(const ProgressState& state, std::size_t columns) {
-  constexpr std::size_t kWidth = 20;
-  const std::size_t full = PercentOf(state) * kWidth / kPercent;
-  std::string bar = '[' + std::string(full, '#') + std::string(kWidth - full, '.') + "] ";
-  bar += ProgressLine(state);
+  constexpr std::size_t kWidthMax = 20;
+  constexpr std::size_t kWidthMin = 5;
+  constexpr std::size_t kFrame = 3;  // "[] "
+  const std::string line = ProgressLine(state);
+  const std::size_t left = columns - std::min(columns, line.size() + kFrame);
+  const std::size_t width = std::clamp(left, kWidthMin, kWidthMax);
+  const std::size_t full = PercentOf(state) * width / kPercent;
+  std::string bar = '[' + std::string(full, '#') + std::string(width - full, '.') + "] " + line;
   return bar.substr(0, columns);
 }
 
@@ -95,6 +105,17 @@ void Progress::Update(std::uint64_t done_bytes, std::uint64_t done_files) {
   state_.done_bytes = done_bytes;
   // All bytes are all files, also for those who count bytes only.
   state_.done_files = done_bytes >= state_.total_bytes ? state_.total_files : done_files;
+  WriteIfDue();
+}
+
+void Progress::Update(const ProgressState& state) {
+  std::string verb = std::move(state_.verb);
+  state_ = state;
+  state_.verb = std::move(verb);
+  WriteIfDue();
+}
+
+void Progress::WriteIfDue() {
   if (mode_ == Mode::kNone) return;
   const Deadline now = Clock::now();
   if (now < next_) return;
@@ -107,7 +128,7 @@ void Progress::Write() {
   switch (mode_) {
     case Mode::kNone: return;
     case Mode::kBar:
-      fmt::print(stderr, "\r{}\x1b[K", ProgressBar(state_, TerminalColumns() - 1));
+      fmt::print(stderr, "\r{}\x1b[K", ProgressBar(state_, TerminalColumns(STDERR_FILENO) - 1));
       break;
     case Mode::kLines: fmt::print(stderr, "{}\n", ProgressLine(state_)); break;
     case Mode::kJson: fmt::print(stderr, "{}\n", ProgressJson(state_)); break;

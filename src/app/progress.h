@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "app/context.h"
@@ -18,6 +19,10 @@ struct ProgressState {
   std::uint64_t done_files = 0;
   std::uint64_t total_files = 0;
   std::chrono::milliseconds elapsed{0};
+  // Of what is not done by this process alone: how fast it is, and how long it takes. Else both
+  // follow from the above.
+  std::optional<std::uint64_t> bytes_per_second = {};
+  std::optional<std::uint64_t> seconds_left = {};
 };
 
 // "cp: 12 of 40 files, 1.5 GiB of 2 GiB (75%), 300 MiB/s, 2s left". Pure.
@@ -26,6 +31,9 @@ std::string ProgressLine(const ProgressState& state);
 std::string ProgressBar(const ProgressState& state, std::size_t columns);
 // {"verb","doneBytes","totalBytes","doneFiles","totalFiles","seconds"}, one line. Pure.
 std::string ProgressJson(const ProgressState& state);
+
+// Of the terminal that `fd` is, or 80.
+std::size_t TerminalColumns(int fd);
 
 // Thread safety: none; one thread reports.
 class Progress {
@@ -36,10 +44,13 @@ class Progress {
 
   // Cheap enough for every chunk: writes only when it is time to.
   void Update(std::uint64_t done_bytes, std::uint64_t done_files);
+  // The same for what others do; `verb` and `elapsed` are kept.
+  void Update(const ProgressState& state);
 
  private:
   enum class Mode { kNone, kBar, kLines, kJson };
 
+  void WriteIfDue();
   void Write();
 
   Mode mode_ = Mode::kNone;

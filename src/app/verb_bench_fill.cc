@@ -3,18 +3,16 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/bench_files.h"
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/progress.h"
 #include "app/verbs.h"
-#include "app/walk.h"
 #include "base/units.h"
 
 namespace forebay {
 namespace {
-
-constexpr std::string_view kFormats[] = {"json", "table"};
 
 std::string Report(const std::string& format, std::uint64_t bytes, double seconds) {
   const double rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0;
@@ -32,31 +30,29 @@ std::string Report(const std::string& format, std::uint64_t bytes, double second
 
 int RunBenchFillVerb(const Context& context) {
   Interrupts interrupts;
-  const Result<std::string> format = OutputFormat(context, kFormats);
-  if (!format.ok()) return WrongInput(context, format.error());
-  if (!context.settings.Has("members")) {
-    return WrongInput(context, {Code::kInvalidArgument,
-                                "--members is missing: there is no pool to fill; name a members "
-                                "file"});
-  }
-  const Status progress_form = CheckProgress(context);
-  if (!progress_form.ok()) return WrongInput(context, progress_form.error());
-  Result<std::unique_ptr<Client>> client = ConnectPool(context, context.arguments);
-  if (!client.ok()) return WrongInput(context, client.error());
-  const Result<WalkedFiles> walked =
-      WalkFiles(*client.value(), context.arguments,
-                {.call_timeout = ReadTimeout(context), .stop = interrupts.token()});
-  if (!walked.ok()) return Ended(context, interrupts, walked.error());
-  if (walked.value().left_out > 0) Complain(context, LeftOutWarning(walked.value().left_out));
+  int exit_code = kExitDone;
+  const auto input = ListBenchFiles(
+      context, interrupts,
+      [&context] { return ConnectWorkers(context, context.arguments, "there is no pool to fill"); },
+      &exit_code);
+  if (!input) return exit_code;
 
   const Deadline started = Clock::now();
-  Progress progress(context, walked.value().bytes, walked.value().files.size());
-  const Result<std::uint64_t> filled = client.value()->Fill(
-      walked.value().files, [&progress](std::uint64_t done) { progress.Update(done, 0); },
-      ReadTimeout(context), interrupts.token());
+  Progress progress(context, input->walked.bytes, input->walked.files.size());
+  const FillOptions options{
+      .block_timeout = ReadTimeout(context),
+      .progress = [&progress](std::uint64_t done) { progress.Update(done, 0); }};
+  const Result<FillReport> filled =
+      input->client->Fill(input->walked.files, options, interrupts.token());
   if (!filled.ok()) return Ended(context, interrupts, filled.error());
+  for (const FillReport::Failure& failure : filled.value().failures) {
+    Complain(context, fmt::format("{}: {} blocks: {}", input->walked.files[failure.file].url,
+                                  failure.blocks.size(), failure.error.message()));
+  }
   const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  return Ended(context, interrupts, WriteStdout(Report(format.value(), filled.value(), seconds)));
+  const int code =
+      Ended(context, interrupts, WriteStdout(Report(input->format, filled.value().bytes, seconds)));
+  return code == kExitDone && !filled.value().failures.empty() ? kExitFailed : code;
 }
 
 }  // namespace forebay

@@ -159,7 +159,9 @@ int RunBenchProcessVerb(const Context& context) {
   const Result<BenchJob> job = ReadJob();
   if (!job.ok()) return WrongInput(context, job.error());
   Interrupts interrupts;
-  Result<std::unique_ptr<Client>> client = ConnectPool(context, {});
+  std::vector<std::string> urls;  // They are all of one kind.
+  if (!job.value().files.empty()) urls.push_back(job.value().files.front().url);
+  Result<std::unique_ptr<Client>> client = ConnectPool(context, urls);
   if (!client.ok()) return WrongInput(context, client.error());
   Tasks tasks(context, *client.value(), job.value(), interrupts.token());
   if (!WriteStdout("ready\n").ok()) _exit(kExitFailed);

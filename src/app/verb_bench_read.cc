@@ -4,19 +4,18 @@
 
 #include <algorithm>
 
+#include "app/bench_files.h"
 #include "app/bench_protocol.h"
 #include "app/child_process.h"
+#include "app/flags.h"
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/progress.h"
 #include "app/verbs.h"
-#include "app/walk.h"
 
 namespace forebay {
 namespace {
-
-constexpr std::string_view kFormats[] = {"json", "table"};
 
 struct Child {
   ChildProcess process;
@@ -30,13 +29,16 @@ struct Child {
 std::vector<std::string> ProcessArguments(const Context& context) {
   std::vector<std::string> arguments = {"bench", "process", "--quiet"};
   for (const std::string_view key :
-       {"members", "read-timeout", "endpoint-url", "region", "profile", "option"}) {
+       {"members", "control", "state-dir", "read-timeout", "endpoint-url", "region", "profile"}) {
     const std::string name(key);
     if (!context.settings.Has(name)) continue;
     const std::string value = key == "read-timeout"
                                   ? fmt::format("{}ms", ReadTimeout(context).count())
                                   : context.settings.Text(name);
     arguments.push_back(fmt::format("--{}={}", key, value));
+  }
+  for (const std::string& option : ListOf(context, "option")) {
+    arguments.push_back(fmt::format("--option={}", option));
   }
   for (const std::string_view key : {"force-path-style", "no-sign-request", "requester-pays"}) {
     arguments.push_back(fmt::format("--{}={}", key, context.settings.Switch(key)));
@@ -147,35 +149,31 @@ Status CheckCounts(const Context& context) {
                    fmt::format("--{} {}: write a number from 1 to {}", key, count, kMost));
     }
   }
-  return CheckProgress(context);
+  return {};
 }
 
 }  // namespace
 
 int RunBenchReadVerb(const Context& context) {
   Interrupts interrupts;
-  const Result<std::string> format = OutputFormat(context, kFormats);
-  if (!format.ok()) return WrongInput(context, format.error());
   const Status counts = CheckCounts(context);
   if (!counts.ok()) return WrongInput(context, counts.error());
-  Result<std::unique_ptr<Client>> client = ConnectPool(context, context.arguments);
-  if (!client.ok()) return WrongInput(context, client.error());
-  const Result<WalkedFiles> walked =
-      WalkFiles(*client.value(), context.arguments,
-                {.call_timeout = ReadTimeout(context), .stop = interrupts.token()});
-  if (!walked.ok()) return Ended(context, interrupts, walked.error());
-  if (walked.value().left_out > 0) Complain(context, LeftOutWarning(walked.value().left_out));
+  int exit_code = kExitDone;
+  auto input = ListBenchFiles(
+      context, interrupts, [&context] { return ConnectPool(context, context.arguments); },
+      &exit_code);
+  if (!input) return exit_code;
   // Its connections are not to be among those that are measured.
-  client.value().reset();
+  input->client.reset();
   if (context.settings.Count("processes") > context.settings.Count("tasks")) {
     Note(context,
          fmt::format("--processes {}: there are only {} tasks, so as many processes",
                      context.settings.Count("processes"), context.settings.Count("tasks")));
   }
-  const Result<BenchResult> result = BenchRead(context, walked.value(), interrupts).Run();
+  const Result<BenchResult> result = BenchRead(context, input->walked, interrupts).Run();
   if (!result.ok()) return Ended(context, interrupts, result.error());
   const std::string report =
-      format.value() == "json" ? BenchReportJson(result.value()) : BenchReportTable(result.value());
+      input->format == "json" ? BenchReportJson(result.value()) : BenchReportTable(result.value());
   const int code = Ended(context, interrupts, WriteStdout(report));
   return code == kExitDone && result.value().errors > 0 ? kExitFailed : code;
 }

@@ -11,7 +11,8 @@
 #include "app/pool.h"
 #include "app/progress.h"
 #include "app/verbs.h"
-#include "app/walk.h"
+#include "client/dataset_url.h"
+#include "client/walk.h"
 
 namespace forebay {
 namespace {
@@ -26,12 +27,12 @@ struct CopyPlan {
   bool failed = false;  // Something was complained about; the rest is copied.
 };
 
-// The last component of a URL's path; of a bucket's root the bucket.
+// The last component of a URL's path; of a root the bucket's or dataset's name.
 std::string LastName(const std::string& url) {
-  const Location location = ParseLocation(url).value();
-  std::string path = location.path;
+  const SplitUrl split = Split(url).value();
+  std::string path = split.path;
   while (!path.empty() && path.back() == '/') path.pop_back();
-  if (path.empty()) return location.bucket;
+  if (path.empty()) return split.name;
   return path.substr(path.rfind('/') + 1);
 }
 
@@ -154,39 +155,37 @@ class Planner {
   std::set<std::string> seen_;
 };
 
-// Where the copies go: a tree, and the name of the one source in it if the user gave that name.
+// Where the copies go: into a directory, under the name of the one source in it if the user gave
+// that name.
 struct Target {
-  LocalTree tree;
+  std::string directory;
   std::optional<std::string> name;
+  bool make = false;  // The directory, once there is something to put into it.
 };
 
 // As cp(1): into an existing directory; else, for one source, under that name.
-Result<Target> OpenTarget(const std::string& path, std::size_t sources, bool is_tree) {
+Result<Target> FindTarget(const std::string& path, std::size_t sources, bool is_tree) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored) || sources > 1) {
-    Result<LocalTree> tree = LocalTree::Open(path);
-    if (!tree.ok()) return std::move(tree).error();
-    return Target{std::move(tree).value(), std::nullopt};
+    return Target{.directory = path, .name = std::nullopt};
   }
-  if (is_tree) {
-    Result<LocalTree> tree = LocalTree::OpenOrCreate(path);
-    if (!tree.ok()) return std::move(tree).error();
-    return Target{std::move(tree).value(), ""};
-  }
+  if (is_tree) return Target{.directory = path, .name = "", .make = true};
   const std::filesystem::path local(path);
-  const std::string parent = local.has_parent_path() ? local.parent_path().string() : ".";
-  Result<LocalTree> tree = LocalTree::Open(parent);
-  if (!tree.ok()) return std::move(tree).error();
   if (!local.has_filename()) {
     return Error(Code::kInvalidArgument, fmt::format("\"{}\": no such directory; make it", path));
   }
-  return Target{std::move(tree).value(), local.filename().string()};
+  return Target{.directory = local.has_parent_path() ? local.parent_path().string() : ".",
+                .name = local.filename().string()};
+}
+
+Result<LocalTree> OpenTarget(const Target& target) {
+  return target.make ? LocalTree::OpenOrCreate(target.directory)
+                     : LocalTree::Open(target.directory);
 }
 
 Result<bool> IsTree(const Context& context, Client& client, const std::string& url,
                     std::stop_token stop) {
-  const std::string path = ParseLocation(url).value().path;
-  if (path.empty() || path.back() == '/') return true;
+  if (Split(url).value().is_directory()) return true;
   const Result<Attributes> attributes = client.Stat(url, ReadDeadline(context), stop);
   if (!attributes.ok()) return Error(attributes.error()).Within(url);
   return attributes.value().type == FileType::kDirectory;
@@ -198,8 +197,6 @@ int RunCpVerb(const Context& context) {
   Interrupts interrupts;
   const std::vector<std::string> urls(context.arguments.begin(), context.arguments.end() - 1);
   const std::string& path = context.arguments.back();
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   Result<std::unique_ptr<Client>> client = ConnectPool(context, urls);
   if (!client.ok()) return WrongInput(context, client.error());
   bool is_tree = false;
@@ -212,7 +209,7 @@ int RunCpVerb(const Context& context) {
       return kExitFailed;
     }
   }
-  Result<Target> target = OpenTarget(path, urls.size(), is_tree);
+  const Result<Target> target = FindTarget(path, urls.size(), is_tree);
   if (!target.ok()) return WrongInput(context, target.error());
 
   Planner planner(context, *client.value(), interrupts.token());
@@ -223,13 +220,17 @@ int RunCpVerb(const Context& context) {
   if (interrupts.fired()) return kExitInterrupted;
   if (plan.left_out > 0) Complain(context, LeftOutWarning(plan.left_out));
   bool failed = plan.failed;
+  // Of what is not there, no trace is left behind.
+  if (failed && plan.files.empty() && plan.directories.empty()) return kExitFailed;
+  Result<LocalTree> tree = OpenTarget(target.value());
+  if (!tree.ok()) return WrongInput(context, tree.error());
   for (const std::string& directory : plan.directories) {
-    const Status made = target.value().tree.CreateDirectory(directory);
+    const Status made = tree.value().CreateDirectory(directory);
     if (made.ok()) continue;
     Complain(context, made.error().message());
     failed = true;
   }
-  Copying copying(context, target.value().tree, plan);
+  Copying copying(context, tree.value(), plan);
   const Status read =
       client.value()->ReadFiles(plan.files, copying, ReadTimeout(context), interrupts.token());
   const int code = Ended(context, interrupts, read);

@@ -2,16 +2,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/progress.h"
 #include "app/verbs.h"
-#include "app/walk.h"
 #include "base/mutex.h"
 #include "base/task_group.h"
 #include "base/units.h"
+#include "client/walk.h"
 
 namespace forebay {
 namespace {
@@ -127,20 +129,50 @@ class Verification {
   std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;
 };
 
+// Has every cached block of `files` compared with its checksums. Adds the files some of whose
+// blocks did not match, which workers forget then. Errors: kUnavailable: a worker did not answer.
+Status Recheck(const Context& context, Client& pool, std::span<const FileToRead> files,
+               std::set<std::string>* corrupt, const std::stop_token& stop) {
+  while (!files.empty()) {
+    // So much is read back from memory well within a read's deadline.
+    constexpr std::uint64_t kBatchBytes = std::uint64_t{1} << 30;
+    constexpr std::size_t kBatchFiles = 10'000;
+    std::size_t count = 0;
+    for (std::uint64_t bytes = 0;
+         count < std::min(files.size(), kBatchFiles) && (count == 0 || bytes < kBatchBytes);
+         ++count) {
+      bytes += files[count].attributes->size;
+    }
+    const auto batch = files.first(count);
+    const Result<Census> before = pool.Have(batch, false, ReadDeadline(context), stop);
+    if (!before.ok()) return before.error();
+    const Result<Census> after = pool.Have(batch, true, ReadDeadline(context), stop);
+    if (!after.ok()) return after.error();
+    if (!after.value().silent.empty()) {
+      return Error(Code::kUnavailable,
+                   fmt::format("worker {} did not answer, so its blocks were not checked",
+                               fmt::join(after.value().silent, ", ")));
+    }
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const auto& was = before.value().holders[i];
+      const auto& is = after.value().holders[i];
+      if (!std::ranges::equal(was, is, std::less_equal())) corrupt->insert(batch[i].url);
+    }
+    files = files.subspan(count);
+  }
+  return {};
+}
+
 }  // namespace
 
 int RunVerifyVerb(const Context& context) {
   Interrupts interrupts;
-  if (!context.settings.Has("members")) {
-    return WrongInput(context, {Code::kInvalidArgument,
-                                "--members is missing: without a pool there is nothing to compare "
-                                "the store with; name a members file"});
-  }
   const Status progress = CheckProgress(context);
   if (!progress.ok()) return WrongInput(context, progress.error());
-  Result<std::unique_ptr<Client>> pool = ConnectPool(context, context.arguments);
+  Result<std::unique_ptr<Client>> pool = ConnectWorkers(
+      context, context.arguments, "without a pool there is nothing to compare the store with");
   if (!pool.ok()) return WrongInput(context, pool.error());
-  Result<std::unique_ptr<Client>> store = ConnectStore(context);
+  Result<std::unique_ptr<Client>> store = ConnectStore(context, context.arguments);
   if (!store.ok()) return WrongInput(context, store.error());
 
   // The store says what there is: a file that the pool does not show is a difference.
@@ -149,6 +181,16 @@ int RunVerifyVerb(const Context& context) {
                 {.call_timeout = ReadTimeout(context), .stop = interrupts.token()});
   if (!walked.ok()) return Ended(context, interrupts, walked.error());
   if (walked.value().left_out > 0) Complain(context, LeftOutWarning(walked.value().left_out));
+  std::set<std::string> corrupt;
+  const Status rechecked =
+      Recheck(context, *pool.value(), walked.value().files, &corrupt, interrupts.token());
+  if (interrupts.fired()) return kExitInterrupted;
+  if (!rechecked.ok()) Complain(context, rechecked.error().message());
+  for (const std::string& url : corrupt) {
+    Complain(context,
+             url + ": a cached block did not match its checksum, or was evicted meanwhile");
+    static_cast<void>(WriteStdout(url + '\n').ok());
+  }
   Verification verification(context, *pool.value(), *store.value(), walked.value());
   verification.Run(interrupts.token());
   if (interrupts.fired()) return kExitInterrupted;
@@ -156,7 +198,7 @@ int RunVerifyVerb(const Context& context) {
   Note(context, fmt::format("{} files, {} compared, {} {}", walked.value().files.size(),
                             FormatSize(verification.bytes()), differences,
                             differences == 1 ? "differs" : "differ"));
-  return differences == 0 ? kExitDone : kExitFailed;
+  return differences == 0 && corrupt.empty() && rechecked.ok() ? kExitDone : kExitFailed;
 }
 
 }  // namespace forebay

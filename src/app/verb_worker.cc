@@ -1,7 +1,6 @@
-// forebay worker --name NAME --address ADDRESS --memory SIZE --members FILE
+// forebay worker --name NAME --address ADDRESS --memory SIZE [--control URL | --members FILE]
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -10,9 +9,11 @@
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
+#include "app/service_manager.h"
+#include "app/state_dir.h"
 #include "app/verbs.h"
 #include "app/version.h"
-#include "base/digest.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/units.h"
@@ -48,46 +49,9 @@ bool MayMount() {
   return false;
 }
 
-// Makes a directory and its parents for this user alone; an existing one stays as it is.
-Status MakePrivateDirectory(const std::string& path) {
-  std::error_code error;
-  const mode_t before = umask(077);
-  std::filesystem::create_directories(path, error);
-  umask(before);
-  if (!error) return {};
-  return Error(Code::kDenied, fmt::format("\"{}\": cannot be made: {}", path, error.message()));
-}
-
-Result<std::string> StateDirectory(const Context& context) {
-  if (!context.settings.Has("state-dir")) {
-    return Invalid(
-        "--state-dir is missing, and there is no HOME to derive it from; name a "
-        "directory");
-  }
-  return std::filesystem::absolute(context.settings.Text("state-dir")).lexically_normal().string();
-}
-
-// STATE/NAME.sock, or below /run/forebay where that is too long for a unix socket.
-Result<Address> DefaultHttpAddress(const std::string& state, const std::string& name) {
-  Result<Address> near = ParseAddress(fmt::format("unix:{}/{}.sock", state, name));
-  if (near.ok()) {
-    const Status made = MakePrivateDirectory(state);
-    return made.ok() ? std::move(near) : Error(made.error()).Within("--state-dir");
-  }
-  constexpr const char* kShort = "/run/forebay";
-  const Status made = MakePrivateDirectory(kShort);
-  if (!made.ok()) {
-    return Invalid(
-        fmt::format("--state-dir \"{}\": too long for a unix socket, and {}; name a "
-                    "shorter one",
-                    state, made.error().message()));
-  }
-  return ParseAddress(fmt::format("unix:{}/{}.sock", kShort, DigestOf(state + '/' + name).Hex()));
-}
-
 Result<Address> HttpAddress(const Context& context, const std::string& state) {
   const Settings& settings = context.settings;
-  if (!settings.Has("http")) return DefaultHttpAddress(state, settings.Text("name"));
+  if (!settings.Has("http")) return PrepareSocketAddress(state, settings.Text("name"));
   Result<Address> address = ParseAddress(settings.Text("http"));
   if (!address.ok()) return std::move(address).error().Within("--http");
   if (!address.value().is_local() && !settings.Switch("insecure")) {
@@ -99,14 +63,22 @@ Result<Address> HttpAddress(const Context& context, const std::string& state) {
   return address;
 }
 
+std::uint64_t MachineMemoryBytes() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  CHECK(pages > 0 && page_bytes > 0);
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+}
+
 Status CheckGiven(const Settings& settings) {
-  for (const auto& [key, example] : {std::pair{"name", "w-0"},
-                                     {"address", "127.0.0.1:7400"},
-                                     {"memory", "2GiB"},
-                                     {"members", "members.yaml"}}) {
+  for (const auto& [key, example] :
+       {std::pair{"name", "w-0"}, {"address", "127.0.0.1:7400"}, {"memory", "2GiB"}}) {
     if (!settings.Has(key)) {
       return Invalid(fmt::format("--{0} is missing; write --{0} {1}", key, example));
     }
+  }
+  if (settings.Has("members") && settings.Has("control")) {
+    return Invalid("--control and --members: a worker has one group; leave one of them out");
   }
   return {};
 }
@@ -125,13 +97,8 @@ void ChooseTier(const Settings& settings, const std::string& state, WorkerOption
                                : fmt::format("/dev/shm/forebay-{}/{}", geteuid(), options.name);
 }
 
-Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state) {
-  const Settings& settings = context.settings;
-  WorkerOptions options;
-  options.name = settings.Text("name");
-  Result<Address> address = ParseAddress(settings.Text("address"));
-  if (!address.ok()) return std::move(address).error().Within("--address");
-  options.address = std::move(address).value();
+// A fixed group.
+Status TakeMembers(const Context& context, WorkerOptions& options) {
   Result<MembersFile> members = MembersOf(context);
   if (!members.ok()) return std::move(members).error();
   options.members = std::move(members).value();
@@ -139,16 +106,62 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
     const Result<Location> location = AllowedPrefix(url);
     if (!location.ok()) return Error(location.error()).Within("--members: allow");
   }
+  return {};
+}
+
+Status TakeControl(const Settings& settings, const std::string& state, WorkerOptions& options) {
+  constexpr std::uint64_t kLeast = 64u << 10;
+  constexpr std::uint64_t kMost = 64u << 20;
+  const std::string text =
+      settings.Has("control") ? settings.Text("control") : SocketAddress(state, "control").text;
+  Result<ControlAddress> control = ParseControlAddress(text);
+  if (!control.ok()) return std::move(control).error().Within("--control");
+  options.control = std::move(control).value();
+  const std::uint64_t size = settings.Size("block-size-max");
+  if (size < kLeast || size > kMost || (size & (size - 1)) != 0) {
+    return Invalid(fmt::format("--block-size-max \"{}\": write a power of two from 64KiB to 64MiB",
+                               FormatSize(size)));
+  }
+  options.block_bytes_max = static_cast<std::uint32_t>(size);
+  return {};
+}
+
+Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state) {
+  const Settings& settings = context.settings;
+  WorkerOptions options;
+  options.name = settings.Text("name");
+  Result<Address> address = ParseAddress(settings.Text("address"));
+  if (!address.ok()) return std::move(address).error().Within("--address");
+  options.address = std::move(address).value();
+  const Status group = settings.Has("members") ? TakeMembers(context, options)
+                                               : TakeControl(settings, state, options);
+  if (!group.ok()) return group.error();
   options.memory_bytes = settings.Size("memory");
   options.insecure = settings.Switch("insecure");
   options.environment = context.environment;
-  if (options.memory_bytes < options.members.block_bytes) {
+  const std::uint32_t block =
+      options.control ? options.block_bytes_max : options.members.block_bytes;
+  if (options.memory_bytes < block) {
     return Invalid(fmt::format("--memory \"{}\": below one block of {}; write at least that",
-                               FormatSize(options.memory_bytes),
-                               FormatSize(options.members.block_bytes)));
+                               FormatSize(options.memory_bytes), FormatSize(block)));
+  }
+  const std::uint64_t machine = MachineMemoryBytes();
+  if (options.memory_bytes > machine) {
+    return Invalid(fmt::format("--memory \"{}\": this machine has {}; write less than that",
+                               FormatSize(options.memory_bytes), FormatSize(machine)));
   }
   ChooseTier(settings, state, options);
   return options;
+}
+
+// Whether a service manager hears it changes nothing for this worker.
+void Notify(const Context& context, const std::string& state) {
+  const auto socket = context.environment.find("NOTIFY_SOCKET");
+  if (socket == context.environment.end()) return;
+  const Status told = NotifyServiceManager(socket->second, state);
+  if (!told.ok()) {
+    Log(Level::kWarning, "the service manager was not told", {{"error", told.error().message()}});
+  }
 }
 
 // The directories of the default tier, also those that a crashed predecessor made. Those that hold
@@ -203,11 +216,21 @@ int RunWorkerVerb(const Context& context) {
   Metrics().SetGauge("forebay_build_info", "The version of this process.",
                      {{"version", std::string(kVersion)}}, [] { return 1.0; });
   Log(Level::kInfo, "serving", {{"name", name}, {"http", http_address.value().text}});
+  const Status joined = worker.value()->AwaitJoined(interrupts.token());
+  if (!joined.ok() && joined.error().code() != Code::kCancelled) {
+    Complain(context, joined.error().message());
+    return kExitFailed;
+  }
+  if (joined.ok()) Notify(context, "READY=1");
   // That nobody listens to it does not keep a worker from serving.
-  static_cast<void>(
-      WriteStdout(fmt::format("ready {} {}\n", name, worker.value()->address().text)).ok());
+  if (joined.ok()) {
+    static_cast<void>(
+        WriteStdout(fmt::format("ready {} {}\n", name, worker.value()->address().text)).ok());
+  }
   interrupts.Wait();
   Log(Level::kInfo, "stopping", {{"name", name}});
+  Notify(context, "STOPPING=1");
+  worker.value()->Leave();
   worker.value().reset();
   if (!context.settings.Has("tier-dir")) RemoveDefaultTier(tier_directory);
   return kExitDone;

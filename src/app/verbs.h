@@ -1,5 +1,4 @@
-// The tables of verbs and flags: what the command line, the environment, the config file and --help
-// know. Nothing else declares a flag.
+// The table of verbs: what the command line, --help and completion know.
 #pragma once
 
 #include <span>
@@ -8,38 +7,29 @@
 #include <vector>
 
 #include "app/context.h"
+#include "app/flags.h"
 
 namespace forebay {
 
-struct Flag {
-  std::string_view key;  // Without dashes.
-  char letter = 0;       // 0: none.
-  SettingKind kind = SettingKind::kText;
-  std::string_view default_value;
-  std::string_view placeholder;  // Unused for a switch.
-  std::string_view help;
-  bool repeats = false;  // Given several times, the values are joined with commas.
-};
+// Where a verb stands in the overview.
+enum class VerbGroup : unsigned char { kGroup, kDatasets, kWarm, kRead, kMeasure, kSelf };
 
 struct Verb {
   std::string_view name;       // One or two words.
-  std::string_view arguments;  // For the usage line.
+  std::string_view arguments;  // For the usage line. What it begins with is also completed.
   std::string_view summary;
   std::string_view details;             // Shown below the flags.
   std::vector<std::string_view> flags;  // Keys.
   std::size_t arguments_min = 0;
   std::size_t arguments_max = 0;
   int (*run)(const Context&) = nullptr;
-  bool hidden = false;  // Started by another verb, not by people.
+  VerbGroup group = VerbGroup::kRead;
+  std::string_view example = {};  // A command that works.
+  std::vector<FlagDefault> defaults = {};
+  bool hidden = false;  // Started by another verb or a shell, not by people.
 };
 
-std::span<const Flag> AllFlags();
 std::span<const Verb> AllVerbs();
-
-const Flag& FlagOf(std::string_view key);
-
-// Declares every flag. The default of `state-dir` follows `environment` and the user.
-Settings DeclareSettings(const std::map<std::string, std::string>& environment);
 
 int RunWorkerVerb(const Context& context);
 int RunCatVerb(const Context& context);
@@ -50,5 +40,26 @@ int RunVerifyVerb(const Context& context);
 int RunBenchReadVerb(const Context& context);
 int RunBenchProcessVerb(const Context& context);
 int RunBenchFillVerb(const Context& context);
+int RunDatasetCreateVerb(const Context& context);
+int RunDatasetShowVerb(const Context& context);
+int RunDatasetRefreshVerb(const Context& context);
+int RunDatasetDeleteVerb(const Context& context);
+int RunDatasetsVerb(const Context& context);
+int RunApplyVerb(const Context& context);
+int RunDeleteVerb(const Context& context);
+int RunLoadVerb(const Context& context);
+int RunLoadsVerb(const Context& context);
+int RunLoadPauseVerb(const Context& context);
+int RunLoadResumeVerb(const Context& context);
+int RunLoadCancelVerb(const Context& context);
+int RunWaitVerb(const Context& context);
+int RunEvictVerb(const Context& context);
+int RunStatusVerb(const Context& context);
+int RunEventsVerb(const Context& context);
+int RunMetricsVerb(const Context& context);
+int RunDoctorVerb(const Context& context);
+int RunVersionVerb(const Context& context);
+int RunCompletionVerb(const Context& context);
+int RunCompleteVerb(const Context& context);
 
 }  // namespace forebay

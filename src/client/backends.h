@@ -5,8 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "client/client.h"
+#include "client/datasets.h"
 #include "client/stores.h"
 #include "client/upstream_reads.h"
 #include "client/workers.h"
@@ -14,10 +17,8 @@
 namespace forebay {
 
 struct ReadLimits {
-  std::uint32_t block_bytes = 4u << 20;
   std::uint64_t window_bytes_max = std::uint64_t{16} << 20;
   std::chrono::milliseconds stall_patience{2000};
-  std::chrono::milliseconds staleness{60'000};
 };
 
 // Thread safety: safe, if its parts are used through their methods.
@@ -25,10 +26,14 @@ struct Backends {
   ReadLimits limits;
   Workers workers;
   Stores stores;
+  std::unique_ptr<Datasets> datasets;  // Null: without a group.
   UpstreamReads upstream_reads;
   std::atomic<std::uint64_t> peer_bytes = 0;
   std::atomic<std::uint64_t> upstream_bytes = 0;
   std::atomic<std::uint64_t> checksum_failures = 0;
+
+  // What `url` names. Errors: those of Stores::Find or, for a dataset's, of Datasets::Find.
+  Result<Place> Find(const std::string& url, Deadline deadline, std::stop_token stop);
 };
 
 }  // namespace forebay

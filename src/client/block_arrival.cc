@@ -14,8 +14,7 @@ BlockArrival::BlockArrival(const ArrivalRange& range, std::function<void(Outcome
       end_(range.offset + static_cast<std::uint32_t>(range.destination.size())),
       done_(std::move(done)),
       granules_(GranulesOf(end_) - first_granule()),
-      missing_(static_cast<std::uint32_t>(granules_.size())),
-      last_progress_(Clock::now().time_since_epoch().count()) {
+      missing_(static_cast<std::uint32_t>(granules_.size())) {
   CHECK(!range.destination.empty() && end_ <= range.block_bytes);
 }
 
@@ -44,7 +43,7 @@ std::span<std::byte> BlockArrival::Destination(std::uint32_t offset, std::uint32
 
 void BlockArrival::Received(std::uint32_t offset, std::uint32_t length,
                             std::span<const std::uint32_t> /*checksums*/) {
-  last_progress_ = Clock::now().time_since_epoch().count();
+  Progressed();
   if (!Inside(offset, length)) {
     const std::uint32_t from = std::max(offset, range_.offset);
     const std::uint32_t until = std::min(offset + length, end_);
@@ -63,6 +62,34 @@ void BlockArrival::Done(Outcome outcome) {
     outcome.status = Error(Code::kInternal, "the reply ended before its last byte");
   }
   done_(std::move(outcome));
+}
+
+ChunkArrival::ChunkArrival(std::uint32_t begin, std::uint32_t end, std::shared_ptr<BufferPool> pool,
+                           Take take)
+    : next_(begin), end_(end), pool_(std::move(pool)), take_(std::move(take)) {
+  CHECK(begin % kGranuleBytes == 0 && begin < end);
+}
+
+std::span<std::byte> ChunkArrival::Destination(std::uint32_t offset, std::uint32_t length) {
+  const bool whole = length % kGranuleBytes == 0 || length == end_ - next_;
+  if (offset != next_ || length == 0 || length > end_ - next_ || !whole) return {};
+  if (last_.bytes > 0) take_(std::exchange(last_, {}), std::nullopt);
+  arriving_.buffer = pool_->Get(length);
+  return std::span(arriving_.buffer.memory.get(), length);
+}
+
+void ChunkArrival::Received(std::uint32_t /*offset*/, std::uint32_t length,
+                            std::span<const std::uint32_t> /*checksums*/) {
+  Progressed();
+  next_ += length;
+  last_ = Chunk{std::exchange(arriving_, {}).buffer, length};
+}
+
+void ChunkArrival::Done(Outcome outcome) {
+  if (outcome.status.ok() && next_ < end_) {
+    outcome.status = Error(Code::kInternal, "the reply ended before its last byte");
+  }
+  take_(std::move(last_), std::move(outcome));
 }
 
 }  // namespace forebay

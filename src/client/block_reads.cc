@@ -22,33 +22,36 @@ bool Contains(const std::vector<T>& all, T one) {
 }  // namespace
 
 BlockReads::BlockReads(Backends& backends)
-    : backends_(backends),
-      mailbox_(std::make_shared<Mailbox<Letter>>()),
-      window_(WindowOptions{.block_bytes = backends.limits.block_bytes,
-                            .bytes_max = backends.limits.window_bytes_max}) {}
+    : backends_(backends), mailbox_(std::make_shared<Mailbox<Letter>>()) {}
 
 BlockReads::~BlockReads() {
   for (auto& [id, read] : reads_) GiveUp(read);
 }
 
 bool BlockReads::MayStart(std::size_t bytes) const {
-  const std::uint64_t block_bytes = backends_.limits.block_bytes;
+  if (!window_) return true;
+  const std::uint64_t block_bytes = window_block_bytes_;
   const std::uint64_t by_bytes = (bytes_under_way_ + block_bytes - 1) / block_bytes;
   const std::uint64_t by_count = (reads_.size() + kSmallPerBlock - 1) / kSmallPerBlock;
-  return window_.MayStart(static_cast<std::uint32_t>(std::max(by_bytes, by_count)),
-                          bytes_under_way_, static_cast<std::uint32_t>(bytes));
+  return window_->MayStart(static_cast<std::uint32_t>(std::max(by_bytes, by_count)),
+                           bytes_under_way_, static_cast<std::uint32_t>(bytes));
 }
 
 BlockReads::Id BlockReads::Start(BlockWant want) {
-  const std::uint64_t block_bytes = backends_.limits.block_bytes;
-  CHECK(!want.destination.empty());
-  CHECK(want.offset + want.destination.size() <= want.file->attributes.size);
-  CHECK(want.offset % block_bytes + want.destination.size() <= block_bytes);
+  const std::uint32_t block_bytes = want.file->store->rules.block_bytes;
+  if (block_bytes > window_block_bytes_) {
+    window_block_bytes_ = block_bytes;
+    window_.emplace(
+        WindowOptions{.block_bytes = block_bytes, .bytes_max = backends_.limits.window_bytes_max});
+  }
+  CHECK(want.bytes() > 0);
+  CHECK(want.offset + want.bytes() <= want.file->attributes.size);
+  CHECK(want.offset % block_bytes + want.bytes() <= block_bytes);
   const Id id = next_id_++;
   Read read;
   read.key = BlockKey{want.file->key, static_cast<std::uint32_t>(want.offset / block_bytes)};
   read.want = std::move(want);
-  bytes_under_way_ += read.want.destination.size();
+  bytes_under_way_ += read.want.bytes();
   AskNext(id, reads_.emplace(id, std::move(read)).first->second);
   return id;
 }
@@ -57,23 +60,24 @@ BlockReads::Id BlockReads::Start(BlockWant want) {
 // who acts as home when no holder answers, else the upstream.
 void BlockReads::AskNext(Id id, Read& read) {
   if (!backends_.workers.empty()) {
-    const auto was_asked = [&read](MemberIndex member) {
-      return Contains(read.failed, member) || Contains(read.refused, member);
+    const auto was_asked = [&read](const WorkerRef& worker) {
+      return Contains(read.failed, worker) || Contains(read.refused, worker);
     };
-    std::vector<MemberIndex> fresh = backends_.workers.Holders(read.key);
+    std::vector<WorkerRef> fresh =
+        backends_.workers.Holders(read.key, read.want.file->store->rules.replicas);
     const std::size_t holders = fresh.size();
     std::erase_if(fresh, was_asked);
     // Two queues compared are nearly as good as all (and every refusal is a round trip).
     if (read.refused.size() >= kRefusalsMax) fresh.clear();
-    if (const auto member = backends_.workers.Ask(fresh)) {
-      return AskWorker(id, read, *member, false);
+    if (WorkerRef worker = backends_.workers.Ask(fresh)) {
+      return AskWorker(id, read, std::move(worker), false);
     }
-    if (const auto member = backends_.workers.Ask(read.refused)) {
-      return AskWorker(id, read, *member, true);
+    if (WorkerRef worker = backends_.workers.Ask(read.refused)) {
+      return AskWorker(id, read, std::move(worker), true);
     }
-    std::vector<MemberIndex> successors = backends_.workers.Successors(read.key, holders);
+    std::vector<WorkerRef> successors = backends_.workers.Successors(read.key, holders);
     std::erase_if(successors, was_asked);
-    for (const MemberIndex successor : successors) {  // In the ring's order, whoever is idle.
+    for (const WorkerRef& successor : successors) {  // In the ring's order, whoever is idle.
       if (backends_.workers.Ask(std::span(&successor, 1))) {
         return AskWorker(id, read, successor, true);
       }
@@ -82,45 +86,69 @@ void BlockReads::AskNext(Id id, Read& read) {
   AskUpstream(id, read);
 }
 
-void BlockReads::AskWorker(Id id, Read& read, MemberIndex member, bool insist) {
+void BlockReads::AskWorker(Id id, Read& read, WorkerRef worker, bool insist) {
   const BlockWant& want = read.want;
-  const std::uint64_t block_start = std::uint64_t{read.key.index} * backends_.limits.block_bytes;
-  const ArrivalRange range{
-      .block_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-          want.file->attributes.size - block_start, backends_.limits.block_bytes)),
-      .offset = static_cast<std::uint32_t>(want.offset - block_start),
-      .destination = want.destination};
+  const std::uint32_t block_bytes = want.file->store->rules.block_bytes;
+  const std::uint64_t block_start = std::uint64_t{read.key.index} * block_bytes;
+  const auto offset = static_cast<std::uint32_t>(want.offset + read.handed_on - block_start);
   read.at_upstream = false;
-  read.member = member;
+  read.worker = std::move(worker);
+  read.asked_epoch = backends_.workers.epoch();
   read.asked_at = Clock::now();
   ++read.attempt;
-  read.arrival = std::make_shared<BlockArrival>(
-      range, [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
-        mailbox->Post(Letter{id, attempt, false, std::move(outcome)});
-      });
+  read.arrival = MakeArrival(id, read, offset);
   const BlockCall call{
       .block = ReadBlock{.store = want.file->store->url,
                          .path = want.file->path,
                          .version = want.file->attributes.version,
                          .file_size = want.file->attributes.size,
                          .index = read.key.index,
-                         .offset = range.offset,
-                         .length = static_cast<std::uint32_t>(want.destination.size())},
+                         .offset = offset,
+                         .length = static_cast<std::uint32_t>(want.bytes() - read.handed_on),
+                         .block_bytes = block_bytes},
       .insist = insist,
-      .recheck = Contains(read.rechecked, member),
+      .recheck = Contains(read.rechecked, read.worker),
       .domain = want.file->key.domain,
       .deadline = want.deadline};
-  read.call = backends_.workers.link(member).StartRead(call, read.arrival);
+  read.call = read.worker->link->StartRead(call, read.arrival);
+}
+
+std::shared_ptr<Arrival> BlockReads::MakeArrival(Id id, const Read& read, std::uint32_t offset) {
+  const BlockWant& want = read.want;
+  if (want.pool) {
+    return std::make_shared<ChunkArrival>(
+        offset, offset + static_cast<std::uint32_t>(want.bytes() - read.handed_on), want.pool,
+        [mailbox = mailbox_, id, attempt = read.attempt](
+            Chunk chunk, std::optional<BlockReceiver::Outcome> outcome) {
+          mailbox->Post(Letter{id, attempt, false, std::move(outcome), std::move(chunk)});
+        });
+  }
+  const std::uint32_t block_bytes = want.file->store->rules.block_bytes;
+  const std::uint64_t block_start = std::uint64_t{read.key.index} * block_bytes;
+  const ArrivalRange range{.block_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                               want.file->attributes.size - block_start, block_bytes)),
+                           .offset = offset,
+                           .destination = want.destination};
+  return std::make_shared<BlockArrival>(
+      range, [mailbox = mailbox_, id, attempt = read.attempt](BlockReceiver::Outcome outcome) {
+        mailbox->Post(Letter{id, attempt, false, std::move(outcome)});
+      });
 }
 
 void BlockReads::AskUpstream(Id id, Read& read) {
   read.at_upstream = true;
   read.arrival = nullptr;
   ++read.attempt;
+  std::span<std::byte> destination = read.want.destination;
+  if (read.want.pool) {
+    const std::size_t left = read.want.bytes() - read.handed_on;
+    read.buffer = read.want.pool->Get(left);
+    destination = {read.buffer.memory.get(), left};
+  }
   read.job = backends_.upstream_reads.Start(UpstreamRead{
       .file = read.want.file,
-      .offset = read.want.offset,
-      .destination = read.want.destination,
+      .offset = read.want.offset + read.handed_on,
+      .destination = destination,
       .deadline = read.want.deadline,
       .done = [mailbox = mailbox_, id, attempt = read.attempt](Status status) {
         mailbox->Post(Letter{id, attempt, true, BlockReceiver::Outcome{std::move(status), {}}});
@@ -133,25 +161,23 @@ void BlockReads::GiveUp(Read& read) {
   if (read.at_upstream) {
     backends_.upstream_reads.Cancel(read.job);
   } else {
-    backends_.workers.link(read.member).Cancel(read.call);
-    backends_.workers.Abandoned(read.member);
+    read.worker->link->Cancel(read.call);
+    backends_.workers.Abandoned(read.worker);
   }
 }
 
 void BlockReads::Cancel(Id id) {
+  std::erase_if(ended_, [id](const Ended& ended) { return ended.id == id; });
   const auto found = reads_.find(id);
-  if (found == reads_.end()) {  // It ended, and nobody has asked yet.
-    std::erase_if(ended_, [id](const Ended& ended) { return ended.id == id; });
-    return;
-  }
+  if (found == reads_.end()) return;  // It had ended, and nobody had asked yet.
   GiveUp(found->second);
-  bytes_under_way_ -= found->second.want.destination.size();
+  bytes_under_way_ -= found->second.want.bytes();
   reads_.erase(found);
 }
 
 void BlockReads::End(Id id, Status status) {
   const auto found = reads_.find(id);
-  bytes_under_way_ -= found->second.want.destination.size();
+  bytes_under_way_ -= found->second.want.bytes();
   reads_.erase(found);
   ended_.push_back(Ended{id, std::move(status)});
 }
@@ -180,68 +206,82 @@ void BlockReads::Handle(Letter letter) {
   const auto found = reads_.find(letter.id);
   if (found == reads_.end() || found->second.attempt != letter.attempt) return;
   Read& read = found->second;
-  if (!letter.from_upstream) return HandleWorker(letter.id, read, std::move(letter.outcome));
-  if (letter.outcome.status.ok()) {
-    backends_.upstream_bytes += read.want.destination.size();
-    window_.Replied(0);
+  if (letter.chunk.bytes > 0) HandleChunk(letter.id, read, std::move(letter.chunk));
+  if (!letter.outcome) return;
+  if (!letter.from_upstream) return HandleWorker(letter.id, read, *std::move(letter.outcome));
+  if (letter.outcome->status.ok()) {
+    const std::size_t left = read.want.bytes() - read.handed_on;
+    backends_.upstream_bytes += left;
+    window_->Replied(0);
+    if (read.want.pool) HandleChunk(letter.id, read, Chunk{std::move(read.buffer), left});
   }
-  End(letter.id, std::move(letter.outcome.status));
+  End(letter.id, std::move(letter.outcome->status));
+}
+
+void BlockReads::HandleChunk(Id id, Read& read, Chunk chunk) {
+  read.handed_on += chunk.bytes;
+  ended_.push_back(Ended{id, {}, std::move(chunk), /*more=*/true});
 }
 
 void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome) {
   Workers& workers = backends_.workers;
-  const MemberIndex member = read.member;
+  const WorkerRef worker = read.worker;
+  // All bytes are here and verified, even if only the end of the call is missing.
+  if (read.want.pool && read.handed_on == read.want.bytes()) outcome.status = {};
   if (outcome.status.ok()) {
-    workers.Answered(member, read.key.file, outcome.load);
-    window_.Replied(outcome.load.queue_depth);
+    workers.Answered(worker, read.key.file, outcome.load);
+    window_->Replied(outcome.load.queue_depth);
     const bool upstream = outcome.waited_for_fill && !outcome.from_peer;
-    (upstream ? backends_.upstream_bytes : backends_.peer_bytes) += read.want.destination.size();
+    (upstream ? backends_.upstream_bytes : backends_.peer_bytes) += read.want.bytes();
     return End(id, {});
   }
   switch (outcome.status.error().code()) {
     case Code::kOverloaded:  // Healthy and full; its reply says who else holds the block.
-      workers.Answered(member, read.key.file, outcome.load);
-      window_.Replied(outcome.load.queue_depth);
-      if (Contains(read.refused, member)) {
+      workers.Answered(worker, read.key.file, outcome.load);
+      window_->Replied(outcome.load.queue_depth);
+      if (Contains(read.refused, worker)) {
         // Refused although insisted upon: it takes no more from anybody.
-        std::erase(read.refused, member);
-        read.failed.push_back(member);
+        std::erase(read.refused, worker);
+        read.failed.push_back(worker);
       } else {
-        read.refused.push_back(member);
+        read.refused.push_back(worker);
       }
       return AskNext(id, read);
     case Code::kCorrupt:
       ++backends_.checksum_failures;
-      workers.Answered(member, read.key.file, outcome.load);
-      if (!Contains(read.rechecked, member)) {
-        read.rechecked.push_back(member);
-        if (workers.Ask(std::span(&member, 1))) return AskWorker(id, read, member, false);
+      workers.Answered(worker, read.key.file, outcome.load);
+      if (!Contains(read.rechecked, worker)) {
+        read.rechecked.push_back(worker);
+        if (workers.Ask(std::span(&worker, 1))) return AskWorker(id, read, worker, false);
       }
-      read.failed.push_back(member);
+      read.failed.push_back(worker);
+      return AskNext(id, read);
+    case Code::kStale:  // Whoever holds the block by the newer map is asked at once.
+      workers.AnsweredOther(worker);
+      if (workers.epoch() <= read.asked_epoch) read.failed.push_back(worker);
       return AskNext(id, read);
     case Code::kNotHere:
-    case Code::kStale:
     case Code::kDeadlineExceeded:  // Of a fill that somebody else began earlier; ours is not over.
-      workers.Answered(member, read.key.file, outcome.load);
-      read.failed.push_back(member);
+      workers.Answered(worker, read.key.file, outcome.load);
+      read.failed.push_back(worker);
       return AskNext(id, read);
     case Code::kUnavailable:
     case Code::kInternal:
     case Code::kCancelled:  // Not by us: the worker is on its way out.
       // What it answered is the store's trouble; only silence is the worker's own.
-      if (workers.link(member).last_heard() >= read.asked_at) {
-        workers.Answered(member, read.key.file, outcome.load);
+      if (worker->link->last_heard() >= read.asked_at) {
+        workers.Answered(worker, read.key.file, outcome.load);
       } else {
-        workers.Failed(member);
+        workers.Failed(worker);
       }
-      read.failed.push_back(member);
+      read.failed.push_back(worker);
       return AskNext(id, read);
     case Code::kNotFound:
     case Code::kInvalidArgument:  // Also a refused handshake: its words say what to change.
     case Code::kChanged:
     case Code::kDenied:
-      workers.Answered(member, read.key.file, outcome.load);
-      return End(id, std::move(outcome.status).error().Within("worker " + workers.name(member)));
+      workers.Answered(worker, read.key.file, outcome.load);
+      return End(id, std::move(outcome.status).error().Within("worker " + worker->name));
   }
 }
 
@@ -260,16 +300,16 @@ void BlockReads::CheckTime(Clock::time_point now) {
 }
 
 void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
-  WorkerLink& link = backends_.workers.link(read.member);
+  WorkerLink& link = *read.worker->link;
   if (now >= GiveUpAt(read)) {
     ++read.attempt;
     link.Cancel(read.call);
     if (Pinged(read)) {
-      backends_.workers.Failed(read.member);
+      backends_.workers.Failed(read.worker);
     } else {  // It lives, and is only slow.
-      backends_.workers.Abandoned(read.member);
+      backends_.workers.Abandoned(read.worker);
     }
-    read.failed.push_back(read.member);
+    read.failed.push_back(read.worker);
     AskNext(id, read);
   } else if (!Pinged(read) && now >= PingAt(read)) {
     read.pinged_at = now;
@@ -284,8 +324,7 @@ Clock::duration BlockReads::Patience(const Read& read) const {
 }
 
 Clock::time_point BlockReads::LastHeard(const Read& read) const {
-  return std::max({read.asked_at, read.arrival->last_progress(),
-                   backends_.workers.link(read.member).last_heard()});
+  return std::max({read.asked_at, read.arrival->last_progress(), read.worker->link->last_heard()});
 }
 
 bool BlockReads::Pinged(const Read& read) const {

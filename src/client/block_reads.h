@@ -26,9 +26,15 @@ namespace forebay {
 
 struct BlockWant {
   std::shared_ptr<const FileVersion> file;
-  std::uint64_t offset = 0;          // In the file; the range may not cross a block's border.
-  std::span<std::byte> destination;  // Not empty.
+  std::uint64_t offset = 0;  // In the file; the range may not cross a block's border.
+  std::span<std::byte> destination;
   Deadline deadline;
+  // Instead of `destination`: the bytes come in chunks, in order, in this pool's memory. `offset`
+  // is then a block's start, and the range goes to its end.
+  std::shared_ptr<BufferPool> pool = nullptr;
+  std::size_t chunked_bytes = 0;
+
+  std::size_t bytes() const { return pool ? chunked_bytes : destination.size(); }
 };
 
 // Thread safety: none; one thread drives it, and nothing is decided between its calls.
@@ -39,6 +45,8 @@ class BlockReads {
   struct Ended {
     Id id = 0;
     Status status;
+    Chunk chunk = {};   // Of a read that comes in chunks; may be empty.
+    bool more = false;  // It has not ended: this is only a chunk.
   };
 
   explicit BlockReads(Backends& backends);
@@ -53,8 +61,8 @@ class BlockReads {
 
   Id Start(BlockWant want);
 
-  // Waits for a read to end. Nothing once `until` has passed, a stop was requested (at once), or
-  // Wake was called.
+  // Waits for a read to end, or for a chunk of one. Nothing once `until` has passed, a stop was
+  // requested (at once), or Wake was called.
   std::optional<Ended> Next(Deadline until, const std::stop_token& stop);
 
   // Nothing writes to its destination any more. It must not have been returned by Next.
@@ -70,31 +78,37 @@ class BlockReads {
     Id id = 0;  // 0: from Wake.
     std::uint32_t attempt = 0;
     bool from_upstream = false;
-    BlockReceiver::Outcome outcome;
+    std::optional<BlockReceiver::Outcome> outcome = std::nullopt;  // Nothing: only a chunk.
+    Chunk chunk = {};
   };
 
-  // Where a read is now. Members in `failed` and `refused` were asked and did not help.
+  // Where a read is now. Workers in `failed` and `refused` were asked and did not help.
   struct Read {
     BlockWant want;
     BlockKey key;
-    std::vector<MemberIndex> failed;
-    std::vector<MemberIndex> refused;  // Overloaded: they may be insisted upon.
-    std::vector<MemberIndex> rechecked;
+    std::vector<WorkerRef> failed;
+    std::vector<WorkerRef> refused;  // Overloaded: they may be insisted upon.
+    std::vector<WorkerRef> rechecked;
     std::uint32_t attempt = 0;  // Outcomes of earlier ones are ignored.
     bool at_upstream = false;
-    MemberIndex member = 0;        // If not at_upstream.
+    WorkerRef worker;              // If not at_upstream.
     Channel::CallId call = 0;      // If not at_upstream.
     UpstreamReads::JobId job = 0;  // If at_upstream.
-    std::shared_ptr<BlockArrival> arrival;
+    std::shared_ptr<Arrival> arrival;
+    std::size_t handed_on = 0;      // Bytes, in chunks.
+    BlockBuffer buffer;             // For the rest, if chunks are wanted and it is at_upstream.
+    std::uint64_t asked_epoch = 0;  // Of the map by which the worker was chosen.
     Clock::time_point asked_at;
     Clock::time_point pinged_at;
   };
 
   void AskNext(Id id, Read& read);
-  void AskWorker(Id id, Read& read, MemberIndex member, bool insist);
+  void AskWorker(Id id, Read& read, WorkerRef worker, bool insist);
   void AskUpstream(Id id, Read& read);
   void GiveUp(Read& read);
   void Handle(Letter letter);
+  std::shared_ptr<Arrival> MakeArrival(Id id, const Read& read, std::uint32_t offset);
+  void HandleChunk(Id id, Read& read, Chunk chunk);
   void HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome);
   void End(Id id, Status status);
   void CheckTime(Clock::time_point now);
@@ -109,7 +123,9 @@ class BlockReads {
 
   Backends& backends_;
   const std::shared_ptr<Mailbox<Letter>> mailbox_;
-  Window window_;
+  // By the largest blocks seen so far; nothing before the first read.
+  std::uint32_t window_block_bytes_ = 0;
+  std::optional<Window> window_;
   Id next_id_ = 1;
   std::map<Id, Read> reads_;
   std::uint64_t bytes_under_way_ = 0;

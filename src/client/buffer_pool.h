@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
+
 namespace forebay {
 
 // Memory for one block. Movable; empty when default-made.
@@ -18,15 +20,16 @@ struct BlockBuffer {
   std::size_t capacity = 0;
 };
 
-// Thread safety: none.
+// Thread safety: safe.
 class BufferPool {
  public:
   // Keeps at most `kept_bytes_max` of unused memory.
   explicit BufferPool(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}
 
-  // At least `bytes` of memory, not cleared.
-  BlockBuffer Get(std::size_t bytes) {
+  // At least `bytes` of memory, not cleared. What was put last comes first: it may be in a cache.
+  BlockBuffer Get(std::size_t bytes) EXCLUDES(mutex_) {
     const std::size_t capacity = std::bit_ceil(bytes);
+    MutexLock lock(mutex_);
     std::vector<BlockBuffer>& kept = kept_[capacity];
     if (kept.empty()) {
       return BlockBuffer{std::make_unique_for_overwrite<std::byte[]>(capacity), capacity};
@@ -37,7 +40,8 @@ class BufferPool {
     return buffer;
   }
 
-  void Put(BlockBuffer buffer) {
+  void Put(BlockBuffer buffer) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
     if (buffer.capacity == 0 || kept_bytes_ + buffer.capacity > kept_bytes_max_) return;
     kept_bytes_ += buffer.capacity;
     kept_[buffer.capacity].push_back(std::move(buffer));
@@ -45,8 +49,10 @@ class BufferPool {
 
  private:
   const std::size_t kept_bytes_max_;
-  std::size_t kept_bytes_ = 0;
-  std::map<std::size_t, std::vector<BlockBuffer>> kept_;  // By capacity, a power of two.
+  Mutex mutex_;
+  std::size_t kept_bytes_ GUARDED_BY(mutex_) = 0;
+  // By capacity, a power of two.
+  std::map<std::size_t, std::vector<BlockBuffer>> kept_ GUARDED_BY(mutex_);
 };
 
 }  // namespace forebay

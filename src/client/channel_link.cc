@@ -21,6 +21,25 @@ class ChannelLink : public WorkerLink {
   Result<LookupReply> List(const Lookup& lookup, Deadline deadline, std::stop_token stop) override {
     return channel_.List(lookup, deadline, stop);
   }
+  Result<std::string> Group(const GroupQuestion& question, Deadline deadline,
+                            std::stop_token stop) override {
+    return channel_.Group(question, deadline, stop);
+  }
+  Result<HaveReply> AskHave(const Have& question, bool verify, Deadline deadline,
+                            std::stop_token stop) override {
+    return channel_.AskHave(question, verify, deadline, stop);
+  }
+  Result<DropReply> AskDrop(const Drop& question, Deadline deadline,
+                            std::stop_token stop) override {
+    return channel_.AskDrop(question, deadline, stop);
+  }
+  Result<std::string> AskMetrics(Deadline deadline, std::stop_token stop) override {
+    return channel_.AskMetrics(deadline, stop);
+  }
+  Status Refresh(Deadline deadline, std::stop_token stop) override {
+    return channel_.Refresh(deadline, stop);
+  }
+  void set_epoch(std::uint64_t epoch) override { channel_.set_epoch(epoch); }
   void Ping() override { channel_.Ping(); }
   Deadline last_heard() const override { return channel_.last_heard(); }
 

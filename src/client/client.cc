@@ -2,13 +2,16 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 #include "client/backends.h"
+#include "client/dataset_upstream.h"
 #include "client/fill.h"
 #include "client/lookups.h"
 #include "client/open_file.h"
+#include "client/pool_questions.h"
 #include "client/read_files.h"
 
 namespace forebay {
@@ -31,6 +34,9 @@ Status Check(const ClientOptions& options) {
                                              std::to_string(options.upstream_concurrency_max) +
                                              "\": write a number from 1 to 256");
   }
+  if (options.group && !options.members.members.empty()) {
+    return Error(Code::kInvalidArgument, "members and a group: a client has one of them");
+  }
   if (options.stall_patience.count() <= 0) {
     return Error(Code::kInvalidArgument, "stall_patience \"" +
                                              std::to_string(options.stall_patience.count()) +
@@ -39,31 +45,43 @@ Status Check(const ClientOptions& options) {
   return {};
 }
 
-// A channel to each member, in the order of the ring.
-Result<std::vector<std::unique_ptr<WorkerLink>>> MakeLinks(const MembersFile& file,
-                                                           const Ring& ring,
-                                                           const std::string& endpoint,
-                                                           std::uint64_t reader_id) {
-  std::vector<std::unique_ptr<WorkerLink>> links(ring.size());
+// The epoch of a members file, which never changes.
+constexpr std::uint64_t kFileEpoch = 1;
+
+GroupMap MapOf(const MembersFile& file) {
+  GroupMap map;
+  map.epoch = kFileEpoch;
+  map.ring.epoch = kFileEpoch;
   for (const Member& member : file.members) {
-    Result<Address> address = ParseAddress(member.address);
-    if (!address.ok()) return std::move(address).error().Within("member " + member.name);
-    const std::optional<std::uint32_t> place = ring.Find(member.name);
-    CHECK(place.has_value());
-    links[*place] =
-        MakeChannelLink(std::move(address).value(), ChannelOptions{.reader_id = reader_id,
-                                                                   .block_bytes = file.block_bytes,
-                                                                   .endpoint = endpoint});
+    map.ring.members.push_back(RingMember{member.name, member.weight});
+    map.members.push_back(MapMember{.name = member.name, .address = member.address});
   }
-  return links;
+  const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
+  std::ranges::sort(map.ring.members, by_name);
+  std::ranges::sort(map.members, by_name);
+  return map;
 }
 
-Result<Ring> MakeRing(const MembersFile& file) {
-  std::vector<RingMember> members;
-  for (const Member& member : file.members) {
-    members.push_back(RingMember{member.name, member.weight});
-  }
-  return Ring::Create(1, std::move(members));
+// `base` is what all channels have in common.
+Workers::LinkFactory ChannelLinks(ChannelOptions base) {
+  return [base](const std::string& text,
+                Workers::OnNewer on_newer) -> Result<std::unique_ptr<WorkerLink>> {
+    Result<Address> address = ParseAddress(text);
+    if (!address.ok()) return std::move(address).error();
+    ChannelOptions options = base;
+    options.on_newer = std::move(on_newer);
+    return MakeChannelLink(std::move(address).value(), std::move(options));
+  };
+}
+
+// What the mounts of datasets leave open is taken from `environment`.
+Datasets::Factory DatasetUpstreams(std::map<std::string, std::string> environment) {
+  return [environment = std::move(environment)](
+             const DatasetEntry& dataset) -> Result<std::shared_ptr<Upstream>> {
+    Result<std::unique_ptr<Upstream>> upstream = MakeDatasetUpstream(dataset, environment);
+    if (!upstream.ok()) return std::move(upstream).error();
+    return std::shared_ptr<Upstream>(std::move(upstream).value());
+  };
 }
 
 }  // namespace
@@ -77,42 +95,51 @@ struct File::State {
   OpenFile file;
 };
 
-Result<std::unique_ptr<Client>> Client::Create(const ClientOptions& options) {
+Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   if (Status checked = Check(options); !checked.ok()) return checked.error();
   const MembersFile& file = options.members;
   Result<UpstreamOptions> upstream = ResolveOptions(file.options, options.environment);
   if (!upstream.ok()) return std::move(upstream).error().Within("options");
-  Result<Ring> ring = MakeRing(file);
-  if (!ring.ok()) return ring.error();
+  const bool in_group = options.group != nullptr;
   const std::uint64_t reader_id = RandomNumber();
-  auto links = MakeLinks(file, ring.value(), upstream.value().endpoint, reader_id);
-  if (!links.ok()) return links.error();
-
   const std::uint32_t most = options.upstream_concurrency_max;
-  const AimdOptions pace{.start = file.members.empty() ? most : std::min(kUpstreamStart, most),
-                         .cap = most};
-  return std::unique_ptr<Client>(new Client(std::unique_ptr<State>(new State{
-      .backends = {.limits = {.block_bytes = file.block_bytes,
-                              .window_bytes_max = options.window_bytes_max,
-                              .stall_patience = options.stall_patience,
-                              .staleness = file.staleness},
-                   .workers = Workers(std::move(ring).value(), std::move(links).value(), reader_id),
-                   .stores = Stores(std::move(upstream).value(), MakeUpstream),
-                   .upstream_reads = UpstreamReads(pace)}})));
+  const bool has_pool = in_group || !file.members.empty();
+  const AimdOptions pace{.start = has_pool ? std::min(kUpstreamStart, most) : most, .cap = most};
+  const ChannelOptions channels{.reader_id = reader_id,
+                                .block_bytes = in_group ? 0 : file.block_bytes,
+                                .endpoint = in_group ? "" : upstream.value().endpoint};
+  auto state = std::unique_ptr<State>(new State{
+      .backends = {.limits = {.window_bytes_max = options.window_bytes_max,
+                              .stall_patience = options.stall_patience},
+                   .workers = Workers(ChannelLinks(channels), reader_id),
+                   .stores = Stores(std::move(upstream).value(),
+                                    {.block_bytes = file.block_bytes, .staleness = file.staleness},
+                                    MakeUpstream),
+                   .datasets = nullptr,
+                   .upstream_reads = UpstreamReads(pace)}});
+  Backends& backends = state->backends;
+  if (in_group) {
+    backends.datasets =
+        std::make_unique<Datasets>(std::move(options.group), backends.workers,
+                                   DatasetUpstreams(std::move(options.environment)));
+  } else if (!file.members.empty()) {
+    if (Status adopted = backends.workers.Adopt(MapOf(file)); !adopted.ok()) return adopted.error();
+  }
+  return std::unique_ptr<Client>(new Client(std::move(state)));
 }
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Client::~Client() = default;
 
 Result<Attributes> Client::Stat(const std::string& url, Deadline deadline, std::stop_token stop) {
-  Result<Place> place = state_->backends.stores.Find(url);
+  Result<Place> place = state_->backends.Find(url, deadline, stop);
   if (!place.ok()) return place.error();
-  return state_->lookups.Stat(place.value(), state_->backends.limits.staleness, deadline, stop);
+  return state_->lookups.Stat(place.value(), deadline, stop);
 }
 
 Result<ListPage> Client::List(const std::string& url, const std::string& after, Deadline deadline,
                               std::stop_token stop) {
-  Result<Place> place = state_->backends.stores.Find(url);
+  Result<Place> place = state_->backends.Find(url, deadline, stop);
   if (!place.ok()) return place.error();
   if (!place.value().path.empty() && !place.value().path.ends_with('/')) {
     return Error(Code::kInvalidArgument, "\"" + url + "\": a directory's URL ends in '/'");
@@ -122,10 +149,9 @@ Result<ListPage> Client::List(const std::string& url, const std::string& after, 
 
 Result<std::unique_ptr<File>> Client::Open(const std::string& url, Deadline deadline,
                                            std::stop_token stop) {
-  Result<Place> place = state_->backends.stores.Find(url);
+  Result<Place> place = state_->backends.Find(url, deadline, stop);
   if (!place.ok()) return place.error();
-  Result<Attributes> attributes =
-      state_->lookups.Stat(place.value(), state_->backends.limits.staleness, deadline, stop);
+  Result<Attributes> attributes = state_->lookups.Stat(place.value(), deadline, stop);
   if (!attributes.ok()) return std::move(attributes).error();
   if (attributes.value().type == FileType::kDirectory) {
     return Error(Code::kInvalidArgument, "\"" + url + "\": is a directory; name a file in it");
@@ -140,10 +166,56 @@ Status Client::ReadFiles(std::span<const FileToRead> files, FileSink& sink,
   return ReadFilesRun(state_->backends, state_->lookups, sink, read_timeout).Run(files, stop);
 }
 
-Result<std::uint64_t> Client::Fill(std::span<const FileToRead> files,
-                                   const std::function<void(std::uint64_t)>& progress,
-                                   std::chrono::milliseconds block_timeout, std::stop_token stop) {
-  return FillRun(state_->backends, state_->lookups, block_timeout).Run(files, progress, stop);
+Result<FillReport> Client::Fill(std::span<const FileToRead> files, const FillOptions& options,
+                                std::stop_token stop) {
+  if (options.replicas < 1 || options.replicas > Ring::kHoldersMax) {
+    return Error(Code::kInvalidArgument, "replicas \"" + std::to_string(options.replicas) +
+                                             "\": write a number from 1 to " +
+                                             std::to_string(Ring::kHoldersMax));
+  }
+  return FillRun(state_->backends, state_->lookups, options).Run(files, stop);
+}
+
+Result<Census> Client::Have(std::span<const FileToRead> files, bool verify, Deadline deadline,
+                            std::stop_token stop) {
+  std::vector<std::shared_ptr<const FileVersion>> versions;
+  versions.reserve(files.size());
+  for (const FileToRead& file : files) {
+    Result<Place> place = state_->backends.Find(file.url, deadline, stop);
+    if (!place.ok()) return place.error();
+    const bool is_other =
+        !versions.empty() && versions.front()->key.dataset != place.value().store->dataset;
+    if (is_other || !file.attributes) {
+      return Error(Code::kInvalidArgument,
+                   "\"" + file.url + "\": " +
+                       (is_other ? "of another store than the file before it" : "no attributes"));
+    }
+    versions.push_back(MakeFileVersion(place.value(), *file.attributes));
+  }
+  return PoolQuestions(state_->backends.workers).Count(versions, verify, deadline, stop);
+}
+
+Result<DropReport> Client::Drop(const std::string& url, std::span<const std::string> paths,
+                                Deadline deadline, std::stop_token stop) {
+  Result<Place> place = state_->backends.Find(url, deadline, stop);
+  if (!place.ok()) return place.error();
+  return PoolQuestions(state_->backends.workers).Forget(place.value().store, paths, deadline, stop);
+}
+
+Result<std::vector<WorkerText>> Client::Metrics(Deadline deadline, std::stop_token stop) {
+  return PoolQuestions(state_->backends.workers).Metrics(deadline, stop);
+}
+
+Result<std::vector<std::string>> Client::Refresh(Deadline deadline, std::stop_token stop) {
+  return PoolQuestions(state_->backends.workers).Refresh(deadline, stop);
+}
+
+Status Client::Adopt(const GroupMap& map) {
+  return state_->backends.workers.Adopt(map);
+}
+
+std::uint64_t Client::epoch() const {
+  return state_->backends.workers.epoch();
 }
 
 SourceBytes Client::source_bytes() const {

@@ -1,4 +1,4 @@
-// Client: turns (path, range) into block reads: finds holders, reads ahead, verifies, falls back.
+// Client: turns (URL, range) into block reads: finds holders, reads ahead, verifies, falls back.
 //
 // Invariants: bytes are handed out only after their checksum was verified in this process (or came
 // straight from the upstream); all bytes of one File are of one version; trouble with workers is
@@ -18,13 +18,18 @@
 
 #include "base/deadline.h"
 #include "base/result.h"
+#include "client/group_directory.h"
 #include "cluster/members.h"
+#include "core/membership.h"
 #include "upstream/upstream.h"
 
 namespace forebay {
 
 struct ClientOptions {
-  MembersFile members;  // No members: straight from the store.
+  // A fixed ring, for the URLs of stores. No members: straight from the store.
+  MembersFile members;
+  // Or a group, for the URLs of its datasets. Then `members` has no members.
+  std::unique_ptr<GroupDirectory> group;
   // The process's environment, for credentials and what `members.options` leaves open.
   std::map<std::string, std::string> environment;
   // Requests that this client may have at the upstream at a time when workers fail; it starts at 4
@@ -102,12 +107,52 @@ class FileSink {
   virtual Status End(const FileToRead& file, Status outcome) = 0;
 };
 
+// What FillReport and Census say is by the order of the files that were asked for.
+struct FillOptions {
+  // So many holders of each block, the home first, are to hold it. At least 1.
+  std::uint32_t replicas = 1;
+  // So many bytes a second are asked for, at most; 0: as many as the workers take. What they hold
+  // already does not count.
+  std::uint64_t bytes_per_second = 0;
+  // The deadline of each block, from its first request.
+  std::chrono::milliseconds block_timeout{30'000};
+  // Called with the bytes done so far, from the calling thread. May be empty.
+  std::function<void(std::uint64_t)> progress;
+};
+
+struct FillReport {
+  struct Failure {
+    std::size_t file = 0;               // Its place.
+    std::vector<std::uint32_t> blocks;  // Empty: what the file is could not be found out.
+    Error error;                        // Of the first.
+  };
+  std::uint64_t bytes = 0;  // Of blocks that all `replicas` hold now.
+  std::vector<Failure> failures;
+};
+
+struct Census {
+  // How many workers hold each block, 255 meaning that or more; by file, then by block.
+  std::vector<std::vector<std::uint8_t>> holders;
+  // Workers that did not answer in time: they count as holding nothing.
+  std::vector<std::string> silent;
+};
+
+struct DropReport {
+  std::uint64_t bytes = 0;
+  std::vector<std::string> silent;
+};
+
+struct WorkerText {
+  std::string worker;
+  std::string text;
+};
+
 // Thread safety: safe. Threads: one a connected worker, up to upstream_concurrency_max while it
 // reads from the upstream itself, and up to 8 for a ReadFiles that must ask for attributes.
 class Client {
  public:
   // Errors: kInvalidArgument (options, naming the field). Touches no network.
-  static Result<std::unique_ptr<Client>> Create(const ClientOptions& options);
+  static Result<std::unique_ptr<Client>> Create(ClientOptions options);
   ~Client();
 
   // Through the pool: HEADs and listings are asked once within the staleness bound; straight from
@@ -125,11 +170,30 @@ class Client {
   Status ReadFiles(std::span<const FileToRead> files, FileSink& sink,
                    std::chrono::milliseconds read_timeout, std::stop_token stop);
 
-  // Has the homes of all blocks of `files` hold them; no bytes come back. Returns the bytes asked
-  // for. `progress` is called with the bytes done so far, from this thread.
-  Result<std::uint64_t> Fill(std::span<const FileToRead> files,
-                             const std::function<void(std::uint64_t)>& progress,
-                             std::chrono::milliseconds block_timeout, std::stop_token stop);
+  // Has the holders of all blocks of `files` hold them; no bytes come back. What fails is reported,
+  // and the rest goes on. Errors: kInvalidArgument (`options`), kCancelled.
+  Result<FillReport> Fill(std::span<const FileToRead> files, const FillOptions& options,
+                          std::stop_token stop);
+
+  // Which blocks of `files`, all of one store and with attributes, are held now. `verify`: workers
+  // compare the blocks' checksums first, and forget what does not match.
+  // Errors: kInvalidArgument, kCancelled, and those of finding the store.
+  Result<Census> Have(std::span<const FileToRead> files, bool verify, Deadline deadline,
+                      std::stop_token stop);
+  // Has workers forget the blocks of `paths`, or with none all blocks, of the store or dataset of
+  // `url`. Errors: as Have.
+  Result<DropReport> Drop(const std::string& url, std::span<const std::string> paths,
+                          Deadline deadline, std::stop_token stop);
+  // The metrics of those workers that answer in time, by name. Errors: kCancelled.
+  Result<std::vector<WorkerText>> Metrics(Deadline deadline, std::stop_token stop);
+  // Tells all workers that control has something new. The names of those that did not answer.
+  Result<std::vector<std::string>> Refresh(Deadline deadline, std::stop_token stop);
+
+  // Goes by `map` from now on, if it is newer than what is known. Only control has maps before its
+  // workers do. Errors: kInvalidArgument.
+  Status Adopt(const GroupMap& map);
+  // Of the map in force; 0: none is known yet.
+  std::uint64_t epoch() const;
 
   SourceBytes source_bytes() const;
   // Replies of workers that did not match their checksums, and so were asked for again.

@@ -19,7 +19,9 @@ inline constexpr std::uint32_t kFakeBlockBytes = 128u << 10;
 class UpstreamLink : public Upstream {
  public:
   explicit UpstreamLink(Upstream& store) : store_(store) {}
-  bool ProvenWhileStreaming() const override { return store_.ProvenWhileStreaming(); }
+  bool ProvenWhileStreaming(const std::string& path) const override {
+    return store_.ProvenWhileStreaming(path);
+  }
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override {
     return store_.Stat(path, deadline, stop);
@@ -38,36 +40,51 @@ class UpstreamLink : public Upstream {
 };
 
 struct FakePool {
-  explicit FakePool(std::size_t members, ReadLimits limits = FakeLimits())
+  explicit FakePool(std::size_t members, ReadLimits limits = FakeLimits(),
+                    StoreRules rules = {.block_bytes = kFakeBlockBytes})
       : backends{.limits = limits,
-                 .workers = Workers(MakeRing(members), MakeLinks(members), 1),
-                 .stores = Stores(UpstreamOptions{},
+                 .workers = Workers(
+                     [this](const std::string& address, Workers::OnNewer on_newer) {
+                       return MakeLink(address, std::move(on_newer));
+                     },
+                     1),
+                 .stores = Stores(UpstreamOptions{}, rules,
                                   [this](const Location&, const UpstreamOptions&) {
                                     return Result<std::unique_ptr<Upstream>>(
                                         std::make_unique<UpstreamLink>(store));
                                   }),
-                 .upstream_reads = UpstreamReads(AimdOptions{.start = 4, .cap = 16})} {}
+                 .datasets = nullptr,
+                 .upstream_reads = UpstreamReads(AimdOptions{.start = 4, .cap = 16})} {
+    if (members > 0) CHECK(backends.workers.Adopt(FakeMap(1, Names(members))).ok());
+  }
 
   static ReadLimits FakeLimits() {
-    return ReadLimits{.block_bytes = kFakeBlockBytes,
-                      .window_bytes_max = 8 * kFakeBlockBytes,
+    return ReadLimits{.window_bytes_max = 8 * kFakeBlockBytes,
                       .stall_patience = std::chrono::milliseconds(2000)};
   }
-  static Ring MakeRing(std::size_t members) {
-    std::vector<RingMember> ring_members;
-    for (std::size_t i = 0; i < members; ++i) {
-      ring_members.push_back(RingMember{"w-" + std::to_string(i), 1});
-    }
-    return Ring::Create(1, std::move(ring_members)).value();
+  // "w-0", "w-1", ...
+  static std::vector<std::string> Names(std::size_t members) {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < members; ++i) names.push_back("w-" + std::to_string(i));
+    return names;
   }
-  std::vector<std::unique_ptr<WorkerLink>> MakeLinks(std::size_t members) {
-    std::vector<std::unique_ptr<WorkerLink>> links;
-    for (std::size_t i = 0; i < members; ++i) {
-      auto link = std::make_unique<FakeWorker>(store, kFakeBlockBytes);
-      workers.push_back(link.get());
-      links.push_back(std::move(link));
+  // Members in byte order of their names, each at an address that is its name.
+  static GroupMap FakeMap(std::uint64_t epoch, const std::vector<std::string>& names,
+                          const std::string& masked = "") {
+    GroupMap map;
+    map.epoch = epoch;
+    map.ring.epoch = epoch;
+    for (const std::string& name : names) {
+      map.ring.members.push_back(RingMember{name, 1});
+      map.members.push_back(MapMember{.name = name, .address = name, .masked = name == masked});
     }
-    return links;
+    return map;
+  }
+  Result<std::unique_ptr<WorkerLink>> MakeLink(const std::string& /*address*/,
+                                               Workers::OnNewer on_newer) {
+    auto link = std::make_unique<FakeWorker>(store, kFakeBlockBytes, std::move(on_newer));
+    workers.push_back(link.get());
+    return std::unique_ptr<WorkerLink>(std::move(link));
   }
   // Puts a file into the store, and says what it is.
   std::shared_ptr<const FileVersion> Put(const std::string& path, const std::string& version,
@@ -84,7 +101,7 @@ struct FakePool {
   }
 
   FakeUpstream store;
-  std::vector<FakeWorker*> workers;  // Owned by the links.
+  std::vector<FakeWorker*> workers;  // In order of their making; owned by the rosters.
   Backends backends;
   Lookups lookups{backends};
 };

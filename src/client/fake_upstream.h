@@ -57,7 +57,7 @@ class FakeUpstream : public Upstream {
   int lists() const { return lists_; }
   int most_at_once() const { return most_at_once_; }
 
-  bool ProvenWhileStreaming() const override { return true; }
+  bool ProvenWhileStreaming(const std::string&) const override { return true; }
 
   Result<Attributes> Stat(const std::string& path, Deadline /*deadline*/,
                           std::stop_token /*stop*/) override EXCLUDES(mutex_) {

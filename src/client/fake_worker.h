@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "base/task_group.h"
 #include "client/fake_upstream.h"
-#include "client/worker_link.h"
+#include "client/workers.h"
 
 namespace forebay {
 
@@ -28,6 +28,7 @@ enum class Trick {
   kSlow,       // Says nothing about the request, but answers pings.
   kShort,      // Claims to be done after the first granule.
   kElsewhere,  // Sends a run that nobody asked for.
+  kStale,      // Says that its map is newer; see SetEpoch.
 };
 
 // Replies come before StartRead returns or, with `StartPump`, from a thread and in any order.
@@ -35,8 +36,8 @@ enum class Trick {
 // Thread safety: safe.
 class FakeWorker : public WorkerLink {
  public:
-  FakeWorker(FakeUpstream& store, std::uint32_t block_bytes)
-      : store_(store), block_bytes_(block_bytes) {}
+  FakeWorker(FakeUpstream& store, std::uint32_t block_bytes, Workers::OnNewer on_newer)
+      : store_(store), block_bytes_(block_bytes), on_newer_(std::move(on_newer)) {}
 
   // Requests number `from` to `until` - 1 get `trick`.
   void Play(int from, int until, Trick trick, Code code = Code::kUnavailable) EXCLUDES(mutex_) {
@@ -46,6 +47,8 @@ class FakeWorker : public WorkerLink {
     trick_ = trick;
     code_ = code;
   }
+  // Answers as if every block had to be filled first.
+  void SetFilling() { filling_ = true; }
   void SetLoad(LoadReport load) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     load_ = load;
@@ -70,6 +73,40 @@ class FakeWorker : public WorkerLink {
   int lookups() const { return lookups_; }
   int pings() const { return pings_; }
   std::uint64_t most_outstanding_bytes() const { return most_outstanding_bytes_; }
+  // Blocks that it says to hold, by the digests of path and version; and that it was told to
+  // forget.
+  void Hold(const FileKey& file, std::vector<std::uint8_t> bits) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    held_bits_[{file.path, file.version}] = std::move(bits);
+  }
+  // Answers questions about the group with `json`; nothing: it does not know.
+  void SetGroup(std::string json) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    group_ = std::move(json);
+  }
+  // Ends reads and lookups of an epoch below `epoch` with Stale, which carries `map`; without
+  // `refuse` it only tells the epoch.
+  void SetEpoch(std::uint64_t epoch, std::string map, bool refuse) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    own_epoch_ = epoch;
+    own_map_ = std::move(map);
+    refuses_ = refuse;
+  }
+  int group_questions() const { return group_questions_; }
+  bool verified() const EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return verified_;
+  }
+  std::vector<Drop> dropped() const EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return dropped_;
+  }
+  // Says nothing any more.
+  void Stop() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    stopped_ = true;
+  }
+  std::uint64_t asked_epoch() const { return epoch_; }
   void FailLookups(Code code) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     lookup_code_ = code;
@@ -86,6 +123,7 @@ class FakeWorker : public WorkerLink {
     if (tricked) held.trick = trick_;
     if (held.trick == Trick::kStop) stopped_ = true;
     if (!stopped_) last_heard_ = Clock::now();
+    if (TellEpoch()) held.trick = Trick::kStale;
     outstanding_bytes_ += call.block.length;
     most_outstanding_bytes_ = std::max(most_outstanding_bytes_.load(), outstanding_bytes_);
     if (pumping_ || held.trick == Trick::kStop || held.trick == Trick::kSlow || stopped_) {
@@ -107,8 +145,7 @@ class FakeWorker : public WorkerLink {
 
   Result<LookupReply> Stat(const Lookup& lookup, Deadline deadline, std::stop_token stop) override
       EXCLUDES(mutex_) {
-    ++lookups_;
-    if (const auto code = lookup_code()) return Error(*code, "as told");
+    if (const auto status = BeginLookup(); !status.ok()) return status.error();
     Result<Attributes> attributes = store_.Stat(lookup.path, deadline, stop);
     if (!attributes.ok()) return attributes.error();
     LookupReply reply;
@@ -118,8 +155,7 @@ class FakeWorker : public WorkerLink {
 
   Result<LookupReply> List(const Lookup& lookup, Deadline deadline, std::stop_token stop) override
       EXCLUDES(mutex_) {
-    ++lookups_;
-    if (const auto code = lookup_code()) return Error(*code, "as told");
+    if (const auto status = BeginLookup(); !status.ok()) return status.error();
     Result<ListPage> page = store_.List(lookup.path, lookup.after, deadline, stop);
     if (!page.ok()) return page.error();
     LookupReply reply;
@@ -129,6 +165,43 @@ class FakeWorker : public WorkerLink {
     }
     return reply;
   }
+
+  Result<std::string> Group(const GroupQuestion& /*question*/, Deadline /*deadline*/,
+                            std::stop_token /*stop*/) override EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    ++group_questions_;
+    last_heard_ = Clock::now();
+    if (group_.empty()) return Error(Code::kNotFound, "no such dataset");
+    return group_;
+  }
+  Result<HaveReply> AskHave(const Have& question, bool verify, Deadline deadline,
+                            std::stop_token /*stop*/) override EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (stopped_) {
+      while (!Passed(deadline)) changed_.WaitUntil(mutex_, deadline);
+      return Error(Code::kDeadlineExceeded, "stopped");
+    }
+    verified_ |= verify;
+    HaveReply reply;
+    for (const Have::File& file : question.files) {
+      std::vector<std::uint8_t> bits(HeldBytes(file.blocks));
+      const auto found = held_bits_.find({file.path, file.version});
+      if (found != held_bits_.end()) bits = found->second;
+      reply.bits.insert(reply.bits.end(), bits.begin(), bits.end());
+    }
+    return reply;
+  }
+  Result<DropReply> AskDrop(const Drop& question, Deadline /*deadline*/,
+                            std::stop_token /*stop*/) override EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    dropped_.push_back(question);
+    return DropReply{.bytes = 100};
+  }
+  Result<std::string> AskMetrics(Deadline /*deadline*/, std::stop_token /*stop*/) override {
+    return std::string("up 1\n");
+  }
+  Status Refresh(Deadline /*deadline*/, std::stop_token /*stop*/) override { return {}; }
+  void set_epoch(std::uint64_t epoch) override { epoch_ = epoch; }
 
   void Ping() override EXCLUDES(mutex_) {
     ++pings_;
@@ -151,9 +224,21 @@ class FakeWorker : public WorkerLink {
                           .version = attributes.version};
   }
 
-  std::optional<Code> lookup_code() EXCLUDES(mutex_) {
+  Status BeginLookup() EXCLUDES(mutex_) {
+    ++lookups_;
     MutexLock lock(mutex_);
-    return lookup_code_;
+    if (!stopped_) last_heard_ = Clock::now();
+    if (TellEpoch()) return Error(Code::kStale, "a newer map");
+    if (lookup_code_) return Error(*lookup_code_, "as told");
+    return {};
+  }
+
+  // As a channel hears it with every answer. True: the request is refused for its epoch.
+  bool TellEpoch() REQUIRES(mutex_) {
+    if (own_epoch_ <= epoch_) return false;
+    if (refuses_ || told_epoch_ < own_epoch_) on_newer_(own_epoch_, refuses_ ? own_map_ : "");
+    told_epoch_ = own_epoch_;
+    return refuses_;
   }
 
   void Pump(std::uint64_t seed, std::stop_token stop) EXCLUDES(mutex_) {
@@ -184,7 +269,7 @@ class FakeWorker : public WorkerLink {
     outstanding_bytes_ -= held.call.block.length;
     last_heard_ = Clock::now();
     const ReadBlock& block = held.call.block;
-    BlockReceiver::Outcome outcome{.status = {}, .load = load_};
+    BlockReceiver::Outcome outcome{.status = {}, .load = load_, .waited_for_fill = filling_};
     const auto replaced = replaced_.find(block.path);
     if (replaced != replaced_.end() && replaced->second != block.version) {
       outcome.status = Error(Code::kChanged, "replaced");
@@ -197,6 +282,7 @@ class FakeWorker : public WorkerLink {
     const std::uint32_t end =
         std::min(GranulesOf(block.offset + block.length) * kGranuleBytes, in_block);
     switch (held.trick) {
+      case Trick::kStale: outcome.status = Error(Code::kStale, "a newer map"); break;
       case Trick::kServe:
         if (!held.call.fill_only) Send(held, begin, end);
         break;
@@ -234,6 +320,10 @@ class FakeWorker : public WorkerLink {
 
   FakeUpstream& store_;
   const std::uint32_t block_bytes_;
+  const Workers::OnNewer on_newer_;
+  std::atomic<std::uint64_t> epoch_ = 0;  // Of the asker's map.
+  std::atomic<int> group_questions_ = 0;
+  std::atomic<bool> filling_ = false;
   std::atomic<int> lookups_ = 0;
   std::atomic<int> pings_ = 0;
   std::atomic<std::uint64_t> most_outstanding_bytes_ = 0;
@@ -255,6 +345,15 @@ class FakeWorker : public WorkerLink {
   LoadReport load_ GUARDED_BY(mutex_);
   std::map<std::string, std::string> replaced_ GUARDED_BY(mutex_);
   std::optional<Code> lookup_code_ GUARDED_BY(mutex_);
+  std::map<std::pair<Digest128, Digest128>, std::vector<std::uint8_t>> held_bits_
+      GUARDED_BY(mutex_);
+  std::vector<Drop> dropped_ GUARDED_BY(mutex_);
+  bool verified_ GUARDED_BY(mutex_) = false;
+  std::string group_ GUARDED_BY(mutex_);
+  std::uint64_t own_epoch_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t told_epoch_ GUARDED_BY(mutex_) = 0;
+  std::string own_map_ GUARDED_BY(mutex_);
+  bool refuses_ GUARDED_BY(mutex_) = false;
   TaskGroup pump_;  // Last: joined first.
 };
 

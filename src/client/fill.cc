@@ -8,8 +8,10 @@
 namespace forebay {
 namespace {
 
-// A home that fails a block this often in a row is not going to hold it.
+// A holder that fails a block this often in a row is not going to hold it.
 constexpr int kFailuresMax = 6;
+// One that was given up for so many blocks in a row is not asked for the rest.
+constexpr int kGivenUpMax = 3;
 constexpr std::chrono::milliseconds kPauseMin{20};
 constexpr std::chrono::milliseconds kPauseMax{1000};
 
@@ -29,7 +31,7 @@ class FillReceiver : public BlockReceiver {
   const std::function<void(Outcome)> done_;
 };
 
-// Whether asking the same home again may help.
+// Whether asking the same holder again may help.
 bool MayHelp(Code code) {
   switch (code) {
     case Code::kNotHere:
@@ -38,176 +40,266 @@ bool MayHelp(Code code) {
     case Code::kCorrupt:
     case Code::kStale:
     case Code::kDeadlineExceeded:  // Of a fill that somebody else began; our own is checked apart.
+    case Code::kCancelled:         // Not by us: the worker is on its way out.
     case Code::kInternal: return true;
     case Code::kNotFound:
     case Code::kInvalidArgument:
     case Code::kChanged:
-    case Code::kDenied:
-    case Code::kCancelled: return false;
+    case Code::kDenied: return false;
   }
   return false;
 }
 
 }  // namespace
 
-FillRun::FillRun(Backends& backends, Lookups& lookups, std::chrono::milliseconds block_timeout)
+FillRun::FillRun(Backends& backends, Lookups& lookups, const FillOptions& options)
     : backends_(backends),
       lookups_(lookups),
-      block_timeout_(block_timeout),
-      homes_(backends.workers.size()),
+      options_(options),
+      epoch_(backends.workers.epoch()),
       mailbox_(std::make_shared<Mailbox<Letter>>()) {}
 
 FillRun::~FillRun() {
-  for (const auto& [id, asked] : asked_) {
-    backends_.workers.link(asked.member).Cancel(asked.call);
-  }
+  for (const auto& [id, asked] : asked_) asked.worker->link->Cancel(asked.call);
 }
 
-Result<std::uint64_t> FillRun::Run(std::span<const FileToRead> files,
-                                   const std::function<void(std::uint64_t)>& progress,
-                                   std::stop_token stop) {
-  if (homes_.empty()) {
-    return Error(Code::kInvalidArgument, "no workers to fill; name some in a members file");
-  }
+Result<FillReport> FillRun::Run(std::span<const FileToRead> files, std::stop_token stop) {
   while (!stop.stop_requested()) {
-    if (Status taken = TakeBlocks(files, stop); !taken.ok()) return taken.error();
-    for (MemberIndex member = 0; member < homes_.size(); ++member) StartAsking(member);
-    if (asked_.empty() && waiting_ == 0) return done_bytes_;
-    for (Letter& letter : mailbox_->Take(NextCheck(), stop)) {
-      if (Status handled = Handle(std::move(letter)); !handled.ok()) return handled.error();
+    TakeBlocks(files, stop);
+    if (backends_.workers.epoch() != epoch_) PlaceAgain();
+    for (auto& [number, holder] : holders_) StartAsking(holder);
+    if (asked_.empty() && waiting_ == 0 && next_file_ == files.size() && !open_) {
+      FillReport report{.bytes = done_bytes_, .failures = {}};
+      for (auto& [place, failure] : failures_) report.failures.push_back(std::move(failure));
+      return report;
     }
-    if (Status checked = CheckTime(); !checked.ok()) return checked.error();
-    progress(done_bytes_);
+    for (const Letter& letter : mailbox_->Take(NextCheck(), stop)) Handle(letter);
+    CheckTime();
+    if (options_.progress) options_.progress(done_bytes_);
   }
   return Error(Code::kCancelled, "asked to stop");
 }
 
-Status FillRun::TakeBlocks(std::span<const FileToRead> files, std::stop_token stop) {
-  while (waiting_ < kWaitingMax) {
-    if (!open_ || taken_ == open_->attributes.size) {
-      if (next_file_ == files.size()) return {};
-      if (Status opened = Open(files[next_file_++], stop); !opened.ok()) return opened;
+void FillRun::TakeBlocks(std::span<const FileToRead> files, std::stop_token stop) {
+  while (waiting_ < kWaitingMax && !stop.stop_requested()) {
+    if (!open_) {
+      if (next_file_ == files.size()) return;
+      Open(files[next_file_++], stop);
       continue;
     }
-    const std::uint32_t block_bytes = backends_.limits.block_bytes;
-    const BlockKey key{open_->key, static_cast<std::uint32_t>(taken_ / block_bytes)};
+    if (taken_ == open_->attributes.size) {
+      open_ = nullptr;
+      continue;
+    }
+    const std::uint32_t block_bytes = open_->store->rules.block_bytes;
     const auto length = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(open_->attributes.size - taken_, block_bytes));
-    homes_[backends_.workers.Home(key)].waiting.push_back(
-        Block{.file = open_, .index = key.index, .length = length, .deadline = {}});
-    ++waiting_;
+    Place(Block{.place = next_file_ - 1,
+                .file = open_,
+                .index = static_cast<std::uint32_t>(taken_ / block_bytes),
+                .length = length,
+                .deadline = {}},
+          false);
     taken_ += length;
   }
-  return {};
 }
 
-Status FillRun::Open(const FileToRead& request, std::stop_token stop) {
-  Result<Place> place = backends_.stores.Find(request.url);
-  if (!place.ok()) return place.error();
-  Attributes attributes;
-  if (request.attributes) {
-    attributes = *request.attributes;
-  } else {
-    Result<Attributes> found = lookups_.Stat(place.value(), backends_.limits.staleness,
-                                             Clock::now() + block_timeout_, stop);
-    if (!found.ok()) return std::move(found).error().Within(request.url);
-    attributes = std::move(found).value();
+void FillRun::Open(const FileToRead& request, std::stop_token stop) {
+  const std::size_t place = next_file_ - 1;
+  const auto fail = [&](Error error) {
+    failures_.emplace(place, FillReport::Failure{place, {}, std::move(error)});
+  };
+  const Deadline deadline = Clock::now() + options_.block_timeout;
+  Result<forebay::Place> found = backends_.Find(request.url, deadline, stop);
+  if (!found.ok()) return fail(found.error());
+  Result<Attributes> attributes = request.attributes ? Result<Attributes>(*request.attributes)
+                                                     : lookups_.Stat(found.value(), deadline, stop);
+  if (!attributes.ok()) return fail(attributes.error());
+  if (attributes.value().type == FileType::kDirectory) {
+    return fail(Error(Code::kInvalidArgument, "is a directory; name the files in it"));
   }
-  if (attributes.type == FileType::kDirectory) {
-    return Error(Code::kInvalidArgument, request.url + ": is a directory; name the files in it");
-  }
-  open_ = MakeFileVersion(place.value(), std::move(attributes));
+  open_ = MakeFileVersion(found.value(), std::move(attributes).value());
   taken_ = 0;
-  return {};
 }
 
-void FillRun::StartAsking(MemberIndex member) {
-  Home& home = homes_[member];
-  while (!home.waiting.empty() && home.asked < kPerWorkerMax && Clock::now() >= home.pause_until) {
-    Block block = std::move(home.waiting.front());
-    home.waiting.pop_front();
-    --waiting_;
-    ++home.asked;
-    if (block.deadline == Deadline{}) block.deadline = Clock::now() + block_timeout_;
-    const BlockCall call{.block = ReadBlock{.store = block.file->store->url,
-                                            .path = block.file->path,
-                                            .version = block.file->attributes.version,
-                                            .file_size = block.file->attributes.size,
-                                            .index = block.index,
-                                            .offset = 0,
-                                            .length = block.length},
-                         .fill_only = true,
-                         .domain = block.file->key.domain,
-                         .deadline = block.deadline};
-    const std::uint64_t id = next_id_++;
-    Asked& asked = asked_.emplace(id, Asked{std::move(block), member, 0}).first->second;
-    asked.call = backends_.workers.link(member).StartRead(
-        call,
-        std::make_shared<FillReceiver>([mailbox = mailbox_, id](BlockReceiver::Outcome outcome) {
-          mailbox->Post(Letter{id, std::move(outcome)});
-        }));
+void FillRun::Place(Block block, bool first) {
+  if (hopeless_.contains(block.place)) return GiveUp(block, failures_.at(block.place).error);
+  const BlockKey key{block.file->key, block.index};
+  const std::vector<WorkerRef> holders = backends_.workers.FirstHolders(key, block.rank + 1);
+  if (holders.empty()) return GiveUp(block, Error(Code::kUnavailable, "no worker is there"));
+  if (holders.size() <= block.rank) {
+    return GiveUp(block, Error(Code::kUnavailable,
+                               std::to_string(options_.replicas) + " replicas: only " +
+                                   std::to_string(holders.size()) + " workers are there"));
+  }
+  Holder& holder = holders_[holders.back()->number];
+  holder.worker = holders.back();
+  if (first) {
+    holder.waiting.push_front(std::move(block));
+  } else {
+    holder.waiting.push_back(std::move(block));
+  }
+  ++waiting_;
+}
+
+void FillRun::PlaceAgain() {
+  epoch_ = backends_.workers.epoch();
+  std::vector<Block> blocks;
+  for (auto& [number, holder] : holders_) {
+    holder.given_up = 0;
+    for (Block& block : holder.waiting) blocks.push_back(std::move(block));
+    holder.waiting.clear();
+  }
+  waiting_ = 0;
+  for (Block& block : blocks) {
+    block.failures = 0;
+    Place(std::move(block), false);
   }
 }
 
-Status FillRun::Handle(const Letter& letter) {
+void FillRun::StartAsking(Holder& holder) {
+  while (!holder.waiting.empty() && holder.asked < kPerWorkerMax) {
+    const Clock::time_point now = Clock::now();
+    const bool hopeless = holder.given_up >= kGivenUpMax;
+    if (!hopeless && (now < holder.pause_until || now < not_before_)) return;
+    Block block = std::move(holder.waiting.front());
+    holder.waiting.pop_front();
+    --waiting_;
+    if (hopeless_.contains(block.place)) {
+      GiveUp(block, failures_.at(block.place).error);
+    } else if (hopeless) {
+      GiveUp(block, Error(Code::kUnavailable, "worker " + holder.worker->name +
+                                                  ": failed for other blocks again and again"));
+    } else {
+      AskFor(holder, std::move(block));
+    }
+  }
+}
+
+void FillRun::AskFor(Holder& holder, Block block) {
+  const Clock::time_point now = Clock::now();
+  if (block.deadline == Deadline{}) block.deadline = now + options_.block_timeout;
+  Asked asked{.block = std::move(block), .worker = holder.worker};
+  // Copies are made from worker to worker; it is the store that is spared.
+  if (options_.bytes_per_second > 0 && asked.block.rank == 0) {
+    asked.cost = std::chrono::nanoseconds(asked.block.length * std::uint64_t{std::nano::den} /
+                                          options_.bytes_per_second);
+    not_before_ = std::max(not_before_, now) + asked.cost;
+  }
+  const Block& wanted = asked.block;
+  const BlockCall call{.block = ReadBlock{.store = wanted.file->store->url,
+                                          .path = wanted.file->path,
+                                          .version = wanted.file->attributes.version,
+                                          .file_size = wanted.file->attributes.size,
+                                          .index = wanted.index,
+                                          .offset = 0,
+                                          .length = wanted.length,
+                                          .block_bytes = wanted.file->store->rules.block_bytes},
+                       .fill_only = true,
+                       .domain = wanted.file->key.domain,
+                       .deadline = wanted.deadline};
+  ++holder.asked;
+  const std::uint64_t id = next_id_++;
+  Asked& kept = asked_.emplace(id, std::move(asked)).first->second;
+  kept.call = kept.worker->link->StartRead(
+      call,
+      std::make_shared<FillReceiver>([mailbox = mailbox_, id](BlockReceiver::Outcome outcome) {
+        mailbox->Post(Letter{id, std::move(outcome)});
+      }));
+}
+
+void FillRun::Handle(const Letter& letter) {
   const auto found = asked_.find(letter.id);
-  if (found == asked_.end()) return {};
+  if (found == asked_.end()) return;
   Asked asked = std::move(found->second);
   asked_.erase(found);
-  Home& home = homes_[asked.member];
-  --home.asked;
+  Holder& holder = holders_.at(asked.worker->number);
+  --holder.asked;
+  backends_.workers.FollowMaps();
   if (!letter.outcome.status.ok()) {
     return HandleFailure(std::move(asked), letter.outcome.status.error());
   }
-  home.pause = std::chrono::milliseconds(0);
-  done_bytes_ += asked.block.length;
-  return {};
+  holder.pause = std::chrono::milliseconds(0);
+  holder.given_up = 0;
+  if (!letter.outcome.waited_for_fill) not_before_ -= asked.cost;  // It was there already.
+  Block block = std::move(asked.block);
+  if (++block.rank < options_.replicas) {
+    block.deadline = {};
+    block.failures = 0;
+    return Place(std::move(block), true);
+  }
+  done_bytes_ += block.length;
 }
 
-Status FillRun::HandleFailure(Asked asked, const Error& error) {
+void FillRun::HandleFailure(Asked asked, const Error& error) {
+  Block block = std::move(asked.block);
+  if (error.code() == Code::kStale && backends_.workers.epoch() != epoch_) {
+    return Place(std::move(block), true);  // At once, by the newer map.
+  }
+  Holder& holder = holders_.at(asked.worker->number);
   // To be full is no failure, however often.
-  if (error.code() != Code::kOverloaded) ++asked.block.failures;
-  if (!MayHelp(error.code()) || asked.block.failures >= kFailuresMax) {
-    return Error(error).Within(asked.block.file->path + ": worker " +
-                               backends_.workers.name(asked.member));
+  if (error.code() != Code::kOverloaded) ++block.failures;
+  if (!MayHelp(error.code()) || block.failures >= kFailuresMax) {
+    if (MayHelp(error.code())) {
+      ++holder.given_up;
+    } else {
+      hopeless_.insert(block.place);
+    }
+    return GiveUp(block, Error(error).Within("worker " + asked.worker->name));
   }
-  Home& home = homes_[asked.member];
   const Clock::time_point now = Clock::now();
-  if (now >= home.pause_until) {  // Else it is one of several that failed together.
-    home.pause = std::clamp(2 * home.pause, kPauseMin, kPauseMax);
-    home.pause_until = now + home.pause;
+  if (now >= holder.pause_until) {  // Else it is one of several that failed together.
+    holder.pause = std::clamp(2 * holder.pause, kPauseMin, kPauseMax);
+    holder.pause_until = now + holder.pause;
   }
-  home.waiting.push_front(std::move(asked.block));
-  ++waiting_;
-  return {};
+  Place(std::move(block), true);
+}
+
+void FillRun::GiveUp(const Block& block, Error error) {
+  FillReport::Failure& failure =
+      failures_.try_emplace(block.place, FillReport::Failure{block.place, {}, std::move(error)})
+          .first->second;
+  failure.blocks.push_back(block.index);
 }
 
 Clock::time_point FillRun::NextCheck() const {
   Clock::time_point next = Clock::time_point::max();
   for (const auto& [id, asked] : asked_) next = std::min(next, asked.block.deadline);
-  for (const Home& home : homes_) {
-    if (!home.waiting.empty() && home.asked < kPerWorkerMax)
-      next = std::min(next, home.pause_until);
+  for (const auto& [number, holder] : holders_) {
+    if (holder.waiting.empty() || holder.asked >= kPerWorkerMax) continue;
+    next = std::min(next, std::max(holder.pause_until, not_before_));
   }
   return next;
 }
 
-Status FillRun::CheckTime() {
+void FillRun::CheckTime() {
   const Clock::time_point now = Clock::now();
-  const auto late = [&](const Block& block, MemberIndex member) -> Status {
-    if (block.deadline == Deadline{} || now < block.deadline) return {};
-    return Error(Code::kDeadlineExceeded, block.file->path + ": worker " +
-                                              backends_.workers.name(member) +
-                                              " did not fill a block within the deadline");
+  const auto late = [now](const Block& block) {
+    return block.deadline != Deadline{} && now >= block.deadline;
   };
-  for (const auto& [id, asked] : asked_) {
-    if (Status status = late(asked.block, asked.member); !status.ok()) return status;
+  const auto give_up = [this](Holder& holder, const Block& block) {
+    ++holder.given_up;
+    GiveUp(block, Error(Code::kDeadlineExceeded, "worker " + holder.worker->name +
+                                                     " did not fill a block within the deadline"));
+  };
+  for (auto asked = asked_.begin(); asked != asked_.end();) {
+    if (!late(asked->second.block)) {
+      ++asked;
+      continue;
+    }
+    Holder& holder = holders_.at(asked->second.worker->number);
+    asked->second.worker->link->Cancel(asked->second.call);
+    --holder.asked;
+    give_up(holder, asked->second.block);
+    asked = asked_.erase(asked);
   }
-  for (MemberIndex member = 0; member < homes_.size(); ++member) {
-    if (homes_[member].waiting.empty()) continue;
-    if (Status status = late(homes_[member].waiting.front(), member); !status.ok()) return status;
+  for (auto& [number, holder] : holders_) {
+    while (!holder.waiting.empty() && late(holder.waiting.front())) {
+      give_up(holder, holder.waiting.front());
+      holder.waiting.pop_front();
+      --waiting_;
+    }
   }
-  return {};
 }
 
 }  // namespace forebay

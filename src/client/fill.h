@@ -1,12 +1,12 @@
-// FillRun: one call of Client::Fill: has the homes of all blocks of some files hold them.
+// FillRun: one call of Client::Fill: has the first holders of all blocks of some files hold them.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <vector>
@@ -27,20 +27,20 @@ class FillRun {
   // Blocks known and not asked for yet, of all workers: looking further costs memory only.
   static constexpr std::size_t kWaitingMax = 4096;
 
-  FillRun(Backends& backends, Lookups& lookups, std::chrono::milliseconds block_timeout);
+  FillRun(Backends& backends, Lookups& lookups, const FillOptions& options);
   // Cancels what is under way.
   ~FillRun();
 
-  Result<std::uint64_t> Run(std::span<const FileToRead> files,
-                            const std::function<void(std::uint64_t)>& progress,
-                            std::stop_token stop);
+  Result<FillReport> Run(std::span<const FileToRead> files, std::stop_token stop);
 
  private:
   struct Block {
+    std::size_t place = 0;  // Of its file in the request.
     std::shared_ptr<const FileVersion> file;
     std::uint32_t index = 0;
     std::uint32_t length = 0;
-    Deadline deadline;  // From its first request.
+    std::uint32_t rank = 0;  // Which of the holders is asked: the home is the first.
+    Deadline deadline;       // From its first request.
     int failures = 0;
   };
   struct Letter {
@@ -49,36 +49,50 @@ class FillRun {
   };
   struct Asked {
     Block block;
-    MemberIndex member = 0;
+    WorkerRef worker;
     Channel::CallId call = 0;
+    Clock::duration cost{0};  // What the throttle took for it.
   };
-  struct Home {
+  // What is wanted of one worker.
+  struct Holder {
+    WorkerRef worker;
     std::deque<Block> waiting;
     std::size_t asked = 0;
     Clock::time_point pause_until;  // After it refused.
     std::chrono::milliseconds pause{0};
+    int given_up = 0;  // Blocks in a row.
   };
 
   // Takes on more blocks of `files`, as long as there is room for them.
-  Status TakeBlocks(std::span<const FileToRead> files, std::stop_token stop);
-  Status Open(const FileToRead& request, std::stop_token stop);
-  void StartAsking(MemberIndex member);
-  Status Handle(const Letter& letter);
-  Status HandleFailure(Asked asked, const Error& error);
+  void TakeBlocks(std::span<const FileToRead> files, std::stop_token stop);
+  void Open(const FileToRead& request, std::stop_token stop);
+  // Puts `block` before the worker that is to hold it by the map in force.
+  void Place(Block block, bool first);
+  // After the map has changed.
+  void PlaceAgain();
+  void StartAsking(Holder& holder);
+  void AskFor(Holder& holder, Block block);
+  void Handle(const Letter& letter);
+  void HandleFailure(Asked asked, const Error& error);
+  void GiveUp(const Block& block, Error error);
   Clock::time_point NextCheck() const;
-  Status CheckTime();
+  void CheckTime();
 
   Backends& backends_;
   Lookups& lookups_;
-  const std::chrono::milliseconds block_timeout_;
+  const FillOptions& options_;
   std::size_t next_file_ = 0;
   std::shared_ptr<const FileVersion> open_;  // The file whose blocks are taken on.
   std::uint64_t taken_ = 0;                  // Of its bytes.
-  std::vector<Home> homes_;                  // By member.
+  std::uint64_t epoch_ = 0;                  // By which blocks were placed.
+  std::map<std::uint32_t, Holder> holders_;  // By the worker's number.
   std::size_t waiting_ = 0;
-  std::uint64_t done_bytes_ = 0;
+  Clock::time_point not_before_;  // By the throttle.
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, Asked> asked_;
+  std::map<std::size_t, FillReport::Failure> failures_;  // By the file's place in the request.
+  std::set<std::size_t> hopeless_;                       // Files that no worker can fill.
+  std::uint64_t done_bytes_ = 0;
   const std::shared_ptr<Mailbox<Letter>> mailbox_;
 };
 

@@ -95,46 +95,63 @@ Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lo
   Workers& workers = backends_.workers;
   const std::uint64_t hash = DirectoryHash64(DomainId{}, place.store->dataset,
                                              list ? place.path : DirectoryOf(place.path));
-  // Nobody is asked twice; the members stay few.
-  std::vector<MemberIndex> left = workers.DirectoryHolders(hash);
+  std::uint64_t epoch = workers.epoch();
+  // Nobody is asked twice by one map.
+  std::vector<WorkerRef> left = workers.DirectoryHolders(hash);
   while (!left.empty() && !stop.stop_requested() && !Passed(deadline)) {
     // The home first: it is the one that has the answer already.
-    const std::optional<MemberIndex> member = workers.Ask(std::span(left).first(1));
-    const MemberIndex asked = left.front();
+    const WorkerRef asked = workers.Ask(std::span(left).first(1));
     left.erase(left.begin());
-    if (!member) continue;
+    if (!asked) continue;
     // A worker that hangs must leave time for the next one and the store.
     const Clock::time_point now = Clock::now();
     const Deadline turn =
         std::min<Deadline>(now + backends_.limits.stall_patience, now + (deadline - now) / 2);
-    Result<LookupReply> reply = list ? workers.link(asked).List(lookup, turn, stop)
-                                     : workers.link(asked).Stat(lookup, turn, stop);
+    Result<LookupReply> reply =
+        list ? asked->link->List(lookup, turn, stop) : asked->link->Stat(lookup, turn, stop);
     if (reply.ok() || IsFinal(reply.error().code())) {
-      workers.AnsweredLookup(asked);
-      return reply;
+      workers.AnsweredOther(asked);
+      if (reply.ok() || reply.error().code() == Code::kNotFound) return reply;
+      return std::move(reply).error().Within("worker " + asked->name);
     }
     if (stop.stop_requested()) {
       workers.Abandoned(asked);
-    } else if (workers.link(asked).last_heard() >= now) {
-      workers.AnsweredLookup(asked);  // Healthy: it is the store that has trouble.
+    } else if (asked->link->last_heard() >= now) {
+      workers.AnsweredOther(asked);  // Healthy: it is the store that has trouble.
     } else {
       workers.Failed(asked);
+    }
+    if (const std::uint64_t newer = workers.epoch();
+        reply.error().code() == Code::kStale && newer > epoch) {
+      epoch = newer;
+      left = workers.DirectoryHolders(hash);
     }
   }
   if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
   return AskUpstream(list, place, lookup, deadline, stop);
 }
 
-Result<Attributes> Lookups::Stat(const Place& place, std::chrono::milliseconds max_age,
-                                 Deadline deadline, std::stop_token stop) {
+Result<Attributes> Lookups::Stat(const Place& place, Deadline deadline, std::stop_token stop) {
+  return StatWithin(place, place.store->rules.staleness, deadline, stop);
+}
+
+Result<Attributes> Lookups::StatAnew(const Place& place, Deadline deadline, std::stop_token stop) {
+  ForgetListing(DirectoryHash64(DomainId{}, place.store->dataset, DirectoryOf(place.path)));
+  return StatWithin(place, std::chrono::milliseconds(0), deadline, stop);
+}
+
+Result<Attributes> Lookups::StatWithin(const Place& place, std::chrono::milliseconds max_age,
+                                       Deadline deadline, std::stop_token stop) {
   const Place directory{place.store, DirectoryOf(place.path)};
   const std::uint64_t hash = DirectoryHash64(DomainId{}, directory.store->dataset, directory.path);
   if (max_age.count() > 0) {
-    if (const auto known = FindListed(hash, place.path.substr(directory.path.size())))
-      return *known;
+    if (const auto known = FindListed(place, directory, hash)) return *known;
   }
-  const Lookup lookup{
-      .store = place.store->url, .path = place.path, .after = "", .max_age = max_age};
+  const Lookup lookup{.store = place.store->url,
+                      .path = place.path,
+                      .after = "",
+                      .max_age = max_age,
+                      .refreshed = place.store->rules.refreshed};
   Result<LookupReply> reply = Ask(false, place, lookup, deadline, stop);
   if (!reply.ok()) return std::move(reply).error();
   if (reply.value().entries.size() != 1) {
@@ -155,41 +172,54 @@ Result<ListPage> Lookups::List(const Place& place, const std::string& after, Dea
   const Lookup lookup{.store = place.store->url,
                       .path = place.path,
                       .after = after,
-                      .max_age = backends_.limits.staleness};
+                      .max_age = place.store->rules.staleness,
+                      .refreshed = place.store->rules.refreshed};
   Result<LookupReply> reply = Ask(true, place, lookup, deadline, stop);
   if (!reply.ok()) return std::move(reply).error();
   return ToPage(std::move(reply).value());
 }
 
-std::optional<Attributes> Lookups::FindListed(std::uint64_t directory_hash,
-                                              const std::string& name) {
+std::optional<Attributes> Lookups::FindListed(const Place& place, const Place& directory,
+                                              std::uint64_t directory_hash) {
   std::shared_ptr<const Listing> listing;
   {
     MutexLock lock(mutex_);
     listing = listings_.Use(directory_hash, [](const auto&) {});
   }
-  if (!listing || Clock::now() >= listing->until) return std::nullopt;
-  const auto found = listing->files.find(name);
+  if (!listing || Clock::now() >= listing->until ||
+      listing->refreshed < place.store->rules.refreshed) {
+    return std::nullopt;
+  }
+  const auto found = listing->files.find(place.path.substr(directory.path.size()));
   if (found == listing->files.end()) return std::nullopt;
   return found->second;
+}
+
+void Lookups::ForgetListing(std::uint64_t directory_hash) {
+  MutexLock lock(mutex_);
+  listings_.Erase(directory_hash);
 }
 
 // Best effort: without the listing, names are asked for one by one, as before.
 void Lookups::KeepListing(const Place& directory, std::uint64_t directory_hash, Deadline deadline,
                           std::stop_token stop) {
+  const StoreRules& rules = directory.store->rules;
   auto listing = std::make_shared<Listing>();
-  listing->until = Clock::now() + backends_.limits.staleness;
+  listing->refreshed = rules.refreshed;
+  listing->until = Clock::time_point::max();
   Lookup lookup{.store = directory.store->url,
                 .path = directory.path,
                 .after = "",
-                .max_age = backends_.limits.staleness};
+                .max_age = rules.staleness,
+                .refreshed = rules.refreshed};
   while (listing->files.size() < kListingEntriesMax) {
     const Clock::time_point asked_at = Clock::now();
     Result<LookupReply> reply = Ask(true, directory, lookup, deadline, stop);
     if (!reply.ok()) return;
     // The page is as old as the worker says, counted from before we asked.
-    listing->until =
-        std::min(listing->until, asked_at + backends_.limits.staleness - reply.value().age);
+    if (!rules.pinned()) {
+      listing->until = std::min(listing->until, asked_at + rules.staleness - reply.value().age);
+    }
     const std::string next = reply.value().next;
     Result<ListPage> page = ToPage(std::move(reply).value());
     if (!page.ok()) return;

@@ -25,9 +25,12 @@ class Lookups {
  public:
   explicit Lookups(Backends& backends);
 
-  // What is at `place`, known for no longer than `max_age`.
-  Result<Attributes> Stat(const Place& place, std::chrono::milliseconds max_age, Deadline deadline,
-                          std::stop_token stop) EXCLUDES(mutex_);
+  // What is at `place`, known for no longer than its dataset allows.
+  Result<Attributes> Stat(const Place& place, Deadline deadline, std::stop_token stop)
+      EXCLUDES(mutex_);
+  // The same, asked for now. What was known turned out to be old; so others are told as well.
+  Result<Attributes> StatAnew(const Place& place, Deadline deadline, std::stop_token stop)
+      EXCLUDES(mutex_);
   Result<ListPage> List(const Place& place, const std::string& after, Deadline deadline,
                         std::stop_token stop);
 
@@ -35,16 +38,20 @@ class Lookups {
   // A directory's files, by name. Immutable.
   struct Listing {
     std::map<std::string, Attributes> files;
+    std::uint64_t refreshed = 0;  // Of the dataset, when it was asked for.
     Clock::time_point until;
   };
   // Larger directories are asked about name by name.
   static constexpr std::size_t kListingEntriesMax = 20'000;
   static constexpr std::size_t kListingsMax = 16;
 
+  Result<Attributes> StatWithin(const Place& place, std::chrono::milliseconds max_age,
+                                Deadline deadline, std::stop_token stop) EXCLUDES(mutex_);
   Result<LookupReply> Ask(bool list, const Place& place, const Lookup& lookup, Deadline deadline,
                           std::stop_token stop);
-  std::optional<Attributes> FindListed(std::uint64_t directory_hash, const std::string& name)
-      EXCLUDES(mutex_);
+  std::optional<Attributes> FindListed(const Place& place, const Place& directory,
+                                       std::uint64_t directory_hash) EXCLUDES(mutex_);
+  void ForgetListing(std::uint64_t directory_hash) EXCLUDES(mutex_);
   void KeepListing(const Place& directory, std::uint64_t directory_hash, Deadline deadline,
                    std::stop_token stop) EXCLUDES(mutex_);
 

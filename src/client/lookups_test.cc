@@ -7,16 +7,15 @@
 namespace forebay {
 namespace {
 
-using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 struct LookupsTest : testing::Test {
   LookupsTest() {
     for (int i = 0; i < 25; ++i) pool.Put("d/" + std::to_string(i), "v1", 100);
   }
-  Result<Attributes> Stat(const std::string& path, std::chrono::milliseconds max_age = 60s) {
-    return pool.lookups.Stat(pool.backends.stores.Find("s3://b/" + path).value(), max_age,
-                             Clock::now() + 10s, {});
+  Place At(const std::string& path) { return pool.backends.stores.Find("s3://b/" + path).value(); }
+  Result<Attributes> Stat(const std::string& path) {
+    return pool.lookups.Stat(At(path), Clock::now() + 10s, {});
   }
   int asked() const {
     int all = 0;
@@ -54,7 +53,7 @@ TEST_F(LookupsTest, TroubleIsSteppedOver) {
     own.Put("a", "v1", 7);
     for (FakeWorker* worker : own.workers) worker->FailLookups(code);
     const Place place = own.backends.stores.Find("s3://b/a").value();
-    const Result<Attributes> found = own.lookups.Stat(place, 60s, Clock::now() + 10s, {});
+    const Result<Attributes> found = own.lookups.Stat(place, Clock::now() + 10s, {});
     ASSERT_TRUE(found.ok()) << CodeName(code);
     EXPECT_EQ(found.value().size, 7u);
     int lookups = 0;
@@ -86,7 +85,8 @@ TEST_F(LookupsTest, AFreshQuestionIsAskedDespiteTheListing) {
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(Stat("d/1").ok());
   pool.store.Put("d/1", "version 2", 100);
   EXPECT_EQ(Stat("d/1").value().version, "v1");
-  EXPECT_EQ(Stat("d/1", 0ms).value().version, "version 2");
+  EXPECT_EQ(pool.lookups.StatAnew(At("d/1"), Clock::now() + 10s, {}).value().version, "version 2");
+  EXPECT_EQ(Stat("d/1").value().version, "version 2");  // And the old listing is forgotten.
 }
 
 TEST_F(LookupsTest, ANameThatTheListingLacksIsAskedFor) {

@@ -44,8 +44,8 @@ std::unique_ptr<RangeReader> OpenFile::TakeReader() {
   if (reading_ahead_) return std::make_unique<RangeReader>(backends_, versions_.back(), 0);
   reading_ahead_ = true;
   if (reader_ && reader_->version() == versions_.back()) return std::move(reader_);
-  const std::uint64_t ahead_bytes_max =
-      std::max<std::uint64_t>(backends_.limits.window_bytes_max / 2, backends_.limits.block_bytes);
+  const std::uint64_t ahead_bytes_max = std::max<std::uint64_t>(
+      backends_.limits.window_bytes_max / 2, place_.store->rules.block_bytes);
   return std::make_unique<RangeReader>(backends_, versions_.back(), ahead_bytes_max);
 }
 
@@ -65,13 +65,16 @@ bool OpenFile::MayReturn(const std::shared_ptr<const FileVersion>& version) {
 
 Result<bool> OpenFile::Rebind(const std::shared_ptr<const FileVersion>& version, Deadline deadline,
                               std::stop_token stop) {
+  bool rebinds = false;
   {
     MutexLock lock(mutex_);
-    if (version != versions_.back()) return true;  // Another thread has done it.
-    if (returned_ || versions_.size() >= kVersionsMax) return false;
+    if (version != versions_.back()) return true;    // Another thread has done it.
+    if (place_.store->rules.pinned()) return false;  // The snapshot does not move.
+    rebinds = !returned_ && versions_.size() < kVersionsMax;
   }
-  Result<Attributes> attributes =
-      lookups_.Stat(place_, std::chrono::milliseconds(0), deadline, stop);
+  // Asked also if it is too late for this file: whoever opens it next is to get the new version.
+  Result<Attributes> attributes = lookups_.StatAnew(place_, deadline, stop);
+  if (!rebinds) return false;
   if (!attributes.ok()) return std::move(attributes).error();
   if (attributes.value().type != FileType::kFile) return false;
   std::shared_ptr<const FileVersion> newer = MakeFileVersion(place_, std::move(attributes).value());

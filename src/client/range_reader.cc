@@ -10,10 +10,9 @@ namespace forebay {
 
 RangeReader::RangeReader(Backends& backends, std::shared_ptr<const FileVersion> version,
                          std::uint64_t ahead_bytes_max)
-    : backends_(backends),
-      version_(std::move(version)),
+    : version_(std::move(version)),
       ahead_bytes_max_(ahead_bytes_max),
-      policy_(version_->attributes.size, backends.limits.block_bytes, ahead_bytes_max),
+      policy_(version_->attributes.size, version_->store->rules.block_bytes, ahead_bytes_max),
       pool_(ahead_bytes_max),
       reads_(backends) {}
 
@@ -84,7 +83,7 @@ RangeReader::Runs::iterator RangeReader::Covering(std::uint64_t offset) {
 }
 
 std::uint64_t RangeReader::GapEnd(std::uint64_t offset) const {
-  const std::uint64_t block_bytes = backends_.limits.block_bytes;
+  const std::uint64_t block_bytes = version_->store->rules.block_bytes;
   const std::uint64_t block_end = (offset / block_bytes + 1) * block_bytes;
   const std::uint64_t end = std::min(block_end, version_->attributes.size);
   const auto next = runs_.upper_bound(offset);
@@ -119,7 +118,7 @@ void RangeReader::StartAhead(Deadline deadline) {
     StartRun(begin, end, deadline);
     return end;
   };
-  const std::uint64_t block_bytes = backends_.limits.block_bytes;
+  const std::uint64_t block_bytes = version_->store->rules.block_bytes;
   const std::uint64_t block_end = std::min(
       (last_end_ + block_bytes - 1) / block_bytes * block_bytes, version_->attributes.size);
   for (std::uint64_t at = last_end_; at < block_end;) {

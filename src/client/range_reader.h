@@ -65,7 +65,6 @@ class RangeReader {
   Status WaitForOne(Deadline deadline, const std::stop_token& stop);
   Status FinishDirect(Deadline deadline, const std::stop_token& stop);
 
-  Backends& backends_;
   const std::shared_ptr<const FileVersion> version_;
   const std::uint64_t ahead_bytes_max_;
   ReadAhead policy_;

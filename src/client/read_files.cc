@@ -18,7 +18,7 @@ ReadFilesRun::ReadFilesRun(Backends& backends, Lookups& lookups, FileSink& sink,
       lookups_(lookups),
       sink_(sink),
       read_timeout_(read_timeout),
-      pool_(backends.limits.window_bytes_max),
+      pool_(std::make_shared<BufferPool>(backends.limits.window_bytes_max)),
       reads_(backends) {}
 
 ReadFilesRun::~ReadFilesRun() {
@@ -29,7 +29,7 @@ Status ReadFilesRun::Run(std::span<const FileToRead> files, std::stop_token stop
   files_ = files;
   const std::stop_callback pass_on(stop, [this] { askers_.RequestStop(); });
   while (!stop.stop_requested()) {
-    TakeFiles();
+    TakeFiles(stop);
     TakeAnswers();
     StartReads();
     if (entries_.empty()) return {};
@@ -42,7 +42,7 @@ Status ReadFilesRun::Run(std::span<const FileToRead> files, std::stop_token stop
   return Error(Code::kCancelled, "asked to stop");
 }
 
-void ReadFilesRun::TakeFiles() {
+void ReadFilesRun::TakeFiles(const std::stop_token& stop) {
   while (entries_.size() < kFilesMax && next_place_ < files_.size()) {
     Entry& entry = entries_.emplace_back();
     entry.place = next_place_++;
@@ -51,7 +51,7 @@ void ReadFilesRun::TakeFiles() {
       Ask(Question{entry.place, false});
       continue;
     }
-    Result<Place> place = backends_.stores.Find(request.url);
+    Result<Place> place = backends_.Find(request.url, Clock::now() + read_timeout_, stop);
     if (place.ok()) {
       entry.version = MakeFileVersion(place.value(), *request.attributes);
     } else {
@@ -77,11 +77,11 @@ void ReadFilesRun::AnswerQuestions(std::stop_token stop) {
 
 Result<std::shared_ptr<const FileVersion>> ReadFilesRun::Find(const Question& question,
                                                               std::stop_token stop) {
-  Result<Place> place = backends_.stores.Find(files_[question.place].url);
+  const Deadline deadline = Clock::now() + read_timeout_;
+  Result<Place> place = backends_.Find(files_[question.place].url, deadline, stop);
   if (!place.ok()) return place.error();
-  const auto max_age = question.fresh ? std::chrono::milliseconds(0) : backends_.limits.staleness;
-  Result<Attributes> attributes =
-      lookups_.Stat(place.value(), max_age, Clock::now() + read_timeout_, stop);
+  Result<Attributes> attributes = question.fresh ? lookups_.StatAnew(place.value(), deadline, stop)
+                                                 : lookups_.Stat(place.value(), deadline, stop);
   if (!attributes.ok()) return attributes.error();
   if (attributes.value().type == FileType::kDirectory) {
     return Error(Code::kInvalidArgument, "is a directory; name a file in it");
@@ -93,7 +93,9 @@ void ReadFilesRun::TakeAnswers() {
   for (Answer& answer : answers_.Take(Deadline::min(), {})) {
     // Entries have consecutive places, and one with an open question is not handed out.
     Entry& entry = entries_[answer.place - entries_.front().place];
-    if (answer.version.ok()) {
+    if (entry.last_error) {
+      entry.error = std::exchange(entry.last_error, std::nullopt);
+    } else if (answer.version.ok()) {
       entry.version = std::move(answer.version).value();
     } else {
       entry.error = std::move(answer.version).error();
@@ -106,7 +108,7 @@ void ReadFilesRun::StartReads() {
     if (entry.error) continue;
     if (!entry.version) return;
     while (entry.started < entry.version->attributes.size) {
-      const std::uint64_t block_bytes = backends_.limits.block_bytes;
+      const std::uint64_t block_bytes = entry.version->store->rules.block_bytes;
       const std::size_t bytes = std::min(block_bytes - entry.started % block_bytes,
                                          entry.version->attributes.size - entry.started);
       if (!reads_.MayStart(bytes) || !MayHold(entry, bytes)) return;
@@ -116,8 +118,9 @@ void ReadFilesRun::StartReads() {
 }
 
 bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
-  const std::uint64_t window = std::max<std::uint64_t>(
-      backends_.limits.window_bytes_max, 2 * std::uint64_t{backends_.limits.block_bytes});
+  const std::uint64_t window =
+      std::max<std::uint64_t>(backends_.limits.window_bytes_max,
+                              2 * std::uint64_t{entry.version->store->rules.block_bytes});
   if (held_bytes_ + std::bit_ceil(bytes) <= window) return true;
   // The file whose turn it is must get on, even if others have taken all there is.
   return &entry == &entries_.front() && entry.pieces.empty();
@@ -129,17 +132,19 @@ void ReadFilesRun::StartPiece(Entry& entry, std::size_t bytes) {
     if (entry.memory.size() != entry.version->attributes.size) entry.memory = {};
   }
   Piece& piece = entry.pieces.emplace_back();
+  BlockWant want{.file = entry.version,
+                 .offset = entry.started,
+                 .destination = {},
+                 .deadline = Clock::now() + read_timeout_};
   if (entry.memory.empty()) {
-    piece.buffer = pool_.Get(bytes);
-    piece.bytes = {piece.buffer.memory.get(), bytes};
+    piece.held = std::bit_ceil(bytes);
+    want.pool = pool_;
+    want.chunked_bytes = bytes;
   } else {
-    piece.bytes = entry.memory.subspan(entry.started, bytes);
+    want.destination = piece.bytes = entry.memory.subspan(entry.started, bytes);
   }
-  held_bytes_ += piece.buffer.capacity;
-  piece.id = reads_.Start(BlockWant{.file = entry.version,
-                                    .offset = entry.started,
-                                    .destination = piece.bytes,
-                                    .deadline = Clock::now() + read_timeout_});
+  held_bytes_ += piece.held;
+  piece.id = reads_.Start(std::move(want));
   entry.started += bytes;
 }
 
@@ -147,8 +152,22 @@ Result<bool> ReadFilesRun::Deliver() {
   Entry& entry = entries_.front();
   if (entry.error) return End(*entry.error);
   if (!entry.version) return false;
-  if (!entry.pieces.empty() && entry.pieces.front().arrived) {
-    if (Status delivered = DeliverPiece(entry); !delivered.ok()) return delivered.error();
+  if (!entry.pieces.empty()) {
+    Piece& piece = entry.pieces.front();
+    if (!piece.chunks.empty()) {
+      Chunk chunk = std::move(piece.chunks.front());
+      piece.chunks.pop_front();
+      Status delivered = Deliver(entry, {chunk.buffer.memory.get(), chunk.bytes});
+      pool_->Put(std::move(chunk.buffer));
+      if (!delivered.ok()) return std::move(delivered).error();
+      return true;
+    }
+    if (!piece.arrived) return false;
+    const std::span<std::byte> bytes = piece.bytes;
+    held_bytes_ -= piece.held;
+    entry.pieces.pop_front();
+    if (bytes.empty()) return true;
+    if (Status delivered = Deliver(entry, bytes); !delivered.ok()) return delivered.error();
     return true;
   }
   if (entry.delivered < entry.version->attributes.size) return false;
@@ -163,15 +182,10 @@ Status ReadFilesRun::Begin(Entry& entry) {
   return sink_.Begin(files_[entry.place], entry.version->attributes);
 }
 
-Status ReadFilesRun::DeliverPiece(Entry& entry) {
+Status ReadFilesRun::Deliver(Entry& entry, std::span<const std::byte> bytes) {
   if (Status begun = Begin(entry); !begun.ok()) return begun;
-  Piece piece = std::move(entry.pieces.front());
-  entry.pieces.pop_front();
-  entry.delivered += piece.bytes.size();
-  Status written = sink_.Write(piece.bytes);
-  held_bytes_ -= piece.buffer.capacity;
-  pool_.Put(std::move(piece.buffer));
-  return written;
+  entry.delivered += bytes.size();
+  return sink_.Write(bytes);
 }
 
 Result<bool> ReadFilesRun::End(Status outcome) {
@@ -187,6 +201,8 @@ void ReadFilesRun::Handle(BlockReads::Ended ended) {
         std::find_if(entry.pieces.begin(), entry.pieces.end(),
                      [&ended](const Piece& candidate) { return candidate.id == ended.id; });
     if (piece == entry.pieces.end()) continue;
+    if (ended.chunk.bytes > 0) piece->chunks.push_back(std::move(ended.chunk));
+    if (ended.more) return;
     piece->arrived = true;  // Or failed: either way nothing is left to cancel.
     if (!ended.status.ok()) Fail(entry, std::move(ended.status).error());
     return;
@@ -195,21 +211,23 @@ void ReadFilesRun::Handle(BlockReads::Ended ended) {
 
 void ReadFilesRun::Fail(Entry& entry, Error error) {
   DropPieces(entry);
-  if (error.code() == Code::kChanged && !entry.begun && entry.restarts < kRestartsMax) {
-    ++entry.restarts;
-    entry.version = nullptr;
-    entry.started = 0;
-    Ask(Question{entry.place, true});
+  // A pinned dataset does not move, whatever became of the file.
+  if (error.code() != Code::kChanged || entry.version->store->rules.pinned()) {
+    entry.error = std::move(error);
     return;
   }
-  entry.error = std::move(error);
+  // Asked also if it is too late for this read: whoever comes next is to get the new version.
+  if (entry.begun || entry.restarts >= kRestartsMax) entry.last_error = std::move(error);
+  ++entry.restarts;
+  entry.version = nullptr;
+  entry.started = 0;
+  Ask(Question{entry.place, true});
 }
 
 void ReadFilesRun::DropPieces(Entry& entry) {
   for (Piece& piece : entry.pieces) {
     if (!piece.arrived) reads_.Cancel(piece.id);
-    held_bytes_ -= piece.buffer.capacity;
-    pool_.Put(std::move(piece.buffer));
+    held_bytes_ -= piece.held;
   }
   entry.pieces.clear();
 }

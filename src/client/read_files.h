@@ -38,15 +38,17 @@ class ReadFilesRun {
   // A block of an opened file, in order of delivery.
   struct Piece {
     BlockReads::Id id = 0;
-    std::span<std::byte> bytes;
-    BlockBuffer buffer;  // Empty where the sink gave the memory.
-    bool arrived = false;
+    std::span<std::byte> bytes;  // Of the sink's memory, or empty.
+    std::deque<Chunk> chunks;    // Without it: what has arrived and was not handed out.
+    std::size_t held = 0;        // ... and how much memory it may come to need.
+    bool arrived = false;        // All of it.
   };
   // A file, from when its attributes are asked for until it was handed out.
   struct Entry {
     std::size_t place = 0;                       // In the request.
     std::shared_ptr<const FileVersion> version;  // Null: not known yet.
     std::optional<Error> error;                  // Ends the file once its turn has come.
+    std::optional<Error> last_error;             // The same, once its open question is answered.
     std::uint64_t started = 0;                   // Bytes asked for.
     std::uint64_t delivered = 0;
     std::span<std::byte> memory;  // The sink's, of the whole file, or empty.
@@ -63,7 +65,7 @@ class ReadFilesRun {
     Result<std::shared_ptr<const FileVersion>> version;
   };
 
-  void TakeFiles();
+  void TakeFiles(const std::stop_token& stop);
   void Ask(Question question);
   void AnswerQuestions(std::stop_token stop);
   Result<std::shared_ptr<const FileVersion>> Find(const Question& question, std::stop_token stop);
@@ -71,9 +73,9 @@ class ReadFilesRun {
   void StartReads();
   bool MayHold(const Entry& entry, std::size_t bytes) const;
   void StartPiece(Entry& entry, std::size_t bytes);
-  // Hands out one piece, or one end of a file. False if there is nothing to hand out yet.
+  // Hands out one chunk or piece, or one end of a file. False if there is nothing to hand out yet.
   Result<bool> Deliver();
-  Status DeliverPiece(Entry& entry);
+  Status Deliver(Entry& entry, std::span<const std::byte> bytes);
   Status Begin(Entry& entry);
   Result<bool> End(Status outcome);
   void Handle(BlockReads::Ended ended);
@@ -87,8 +89,8 @@ class ReadFilesRun {
   std::span<const FileToRead> files_;
   std::size_t next_place_ = 0;  // The first file that has no entry yet.
   std::deque<Entry> entries_;
-  std::uint64_t held_bytes_ = 0;  // Capacity of the buffers of all pieces.
-  BufferPool pool_;
+  std::uint64_t held_bytes_ = 0;  // By all pieces.
+  const std::shared_ptr<BufferPool> pool_;
   BoundedQueue<Question> questions_{2 * kFilesMax};
   Mailbox<Answer> answers_;
   // Order: askers_ is joined first, as it wakes reads_; reads_ then lets go of the pieces' buffers.

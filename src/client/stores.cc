@@ -31,13 +31,14 @@ Result<Place> Stores::Find(const std::string& url) {
     whole.path.clear();
     Result<std::unique_ptr<Upstream>> upstream = factory_(whole, options_);
     if (!upstream.ok()) return upstream.error();
-    auto store = std::make_unique<Store>(
+    auto store = std::make_shared<const Store>(
         Store{.url = store_url,
               .dataset = DatasetUid{DigestOf(StoreName(location.value(), options_))},
-              .upstream = std::move(upstream).value()});
+              .upstream = std::move(upstream).value(),
+              .rules = rules_});
     found = stores_.emplace(store_url, std::move(store)).first;
   }
-  return Place{found->second.get(), std::move(path)};
+  return Place{found->second, std::move(path)};
 }
 
 }  // namespace forebay

@@ -9,26 +9,41 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "core/ids.h"
+#include "core/staleness.h"
 #include "upstream/upstream.h"
 
 namespace forebay {
 
-// One store. Immutable, and as long-lived as its Stores.
-struct Store {
-  std::string url;  // "s3://BUCKET" or "file://": what workers are told.
-  DatasetUid dataset;
-  std::unique_ptr<Upstream> upstream;
+// What a dataset says about how it is read.
+struct StoreRules {
+  std::uint32_t block_bytes = 4u << 20;
+  std::chrono::milliseconds staleness{60'000};  // max(): pinned.
+  // How often the dataset was refreshed: what was asked for under a smaller number is not used.
+  std::uint64_t refreshed = 0;
+  // How many holders every block has at least.
+  std::uint32_t replicas = 1;
+
+  bool pinned() const { return StalenessBound(staleness).pinned(); }
 };
+
+// One store as it was at one moment. Immutable; a change makes another one.
+struct Store {
+  std::string url;  // "s3://BUCKET", "file://" or "dataset:UID": what workers are told.
+  DatasetUid dataset;
+  std::shared_ptr<Upstream> upstream;
+  StoreRules rules;
+};
+using StoreRef = std::shared_ptr<const Store>;
 
 // What a URL names.
 struct Place {
-  Store* store = nullptr;
+  StoreRef store;
   std::string path;
 };
 
 // One version of one file: what blocks are blocks of.
 struct FileVersion {
-  Store* store = nullptr;
+  StoreRef store;
   std::string path;
   Attributes attributes;
   FileKey key;
@@ -36,6 +51,8 @@ struct FileVersion {
 
 std::shared_ptr<const FileVersion> MakeFileVersion(const Place& place, Attributes attributes);
 
+// The stores of bare URLs.
+//
 // Thread safety: safe.
 class Stores {
  public:
@@ -44,9 +61,9 @@ class Stores {
   // One client talks to few stores; each has its own connections.
   static constexpr std::size_t kStoresMax = 256;
 
-  // `factory` is MakeUpstream, but for tests.
-  Stores(UpstreamOptions options, Factory factory)
-      : options_(std::move(options)), factory_(std::move(factory)) {}
+  // `factory` is MakeUpstream, but for tests. `rules` are those of all of them.
+  Stores(UpstreamOptions options, StoreRules rules, Factory factory)
+      : options_(std::move(options)), rules_(rules), factory_(std::move(factory)) {}
 
   // Errors: kInvalidArgument (not a URL), kOverloaded (more than kStoresMax stores), and those of
   // MakeUpstream.
@@ -54,9 +71,10 @@ class Stores {
 
  private:
   const UpstreamOptions options_;
+  const StoreRules rules_;
   const Factory factory_;
   Mutex mutex_;
-  std::map<std::string, std::unique_ptr<Store>> stores_ GUARDED_BY(mutex_);
+  std::map<std::string, StoreRef> stores_ GUARDED_BY(mutex_);
 };
 
 }  // namespace forebay

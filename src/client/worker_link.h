@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/deadline.h"
 #include "base/result.h"
@@ -25,6 +26,15 @@ class WorkerLink {
                                    std::stop_token stop) = 0;
   virtual void Ping() = 0;
   virtual Deadline last_heard() const = 0;
+  virtual Result<std::string> Group(const GroupQuestion& question, Deadline deadline,
+                                    std::stop_token stop) = 0;
+  virtual Result<HaveReply> AskHave(const Have& question, bool verify, Deadline deadline,
+                                    std::stop_token stop) = 0;
+  virtual Result<DropReply> AskDrop(const Drop& question, Deadline deadline,
+                                    std::stop_token stop) = 0;
+  virtual Result<std::string> AskMetrics(Deadline deadline, std::stop_token stop) = 0;
+  virtual Status Refresh(Deadline deadline, std::stop_token stop) = 0;
+  virtual void set_epoch(std::uint64_t epoch) = 0;
 };
 
 // The link to a real worker. Touches no network before the first call.

@@ -2,96 +2,211 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
-#include "base/check.h"
+#include "cluster/group_json.h"
 
 namespace forebay {
 namespace {
 
-// Files whose holder count is remembered, and for how long: as long as workers let a hot file cool.
-constexpr std::size_t kFilesMax = 4096;
+// How long a file's holder count is remembered: as long as workers let a hot file cool.
 constexpr std::chrono::seconds kCountTime{10};
 constexpr std::size_t kDirectoryHolders = 2;
 constexpr std::size_t kSuccessors = 2;
 
+// A worker that is asked for the map answers from memory.
+constexpr std::chrono::seconds kFetchTimeout{5};
+
+WorkerRef FindIn(const Roster& roster, const std::string& name, const std::string& address) {
+  const std::optional<std::uint32_t> place = roster.placement.ring().Find(name);
+  if (!place) return nullptr;
+  const WorkerRef& worker = roster.members[*place];
+  return worker && worker->address == address ? worker : nullptr;
+}
+
 }  // namespace
 
-Workers::Workers(Ring ring, std::vector<std::unique_ptr<WorkerLink>> links, std::uint64_t seed)
-    : ring_(std::move(ring)),
-      links_(std::move(links)),
-      chooser_(seed),
-      depths_(links_.size()),
-      counts_(kFilesMax) {
-  CHECK(ring_.size() == links_.size());
+Status Workers::Adopt(const GroupMap& map) {
+  Result<Placement> placement = MakePlacement(map);
+  if (!placement.ok()) return placement.error();
+  std::map<std::string, std::string> addresses;
+  for (const MapMember& member : map.members) addresses[member.name] = member.address;
+  auto roster = std::make_shared<Roster>();
+  roster->epoch = map.epoch;
+  roster->placement = std::move(placement).value();
+  const Ring& ring = roster->placement.ring();
+
+  Status outcome;
+  std::shared_ptr<const Roster> before;  // Let go of without the lock: that may join threads.
+  MutexLock lock(mutex_);
+  if (map.epoch <= roster_->epoch) return outcome;
+  for (std::uint32_t place = 0; place < ring.size(); ++place) {
+    const std::string& address = addresses[ring.name(place)];
+    WorkerRef worker = FindIn(*roster_, ring.name(place), address);
+    if (!worker) worker = MakeWorker(ring.name(place), address, &outcome);
+    if (worker) worker->link->set_epoch(map.epoch);
+    roster->members.push_back(std::move(worker));
+  }
+  depths_.resize(next_number_);
+  before = std::exchange(roster_, std::move(roster));
+  return outcome;
 }
 
-MemberIndex Workers::Home(const BlockKey& block) const {
-  MemberIndex home = 0;
-  CHECK(ring_.Holders(block.Hash64(), std::span(&home, 1)).size() == 1);
-  return home;
+WorkerRef Workers::MakeWorker(const std::string& name, const std::string& address,
+                              Status* outcome) {
+  const std::uint32_t number = next_number_;
+  Result<std::unique_ptr<WorkerLink>> link = make_link_(
+      address,
+      [this, number](std::uint64_t epoch, std::string_view map) { Heard(number, epoch, map); });
+  if (!link.ok()) {
+    if (outcome->ok()) *outcome = std::move(link).error().Within("member " + name);
+    return nullptr;
+  }
+  ++next_number_;
+  return std::make_shared<const KnownWorker>(
+      KnownWorker{number, name, address, std::move(link).value()});
 }
 
-std::vector<MemberIndex> Workers::Holders(const BlockKey& block) {
-  std::size_t count = 1;
+void Workers::Heard(std::uint32_t worker, std::uint64_t epoch, std::string_view map) {
+  MutexLock lock(news_mutex_);
+  // Of the same epoch the map itself is worth more than word of it.
+  if (news_ && (news_->epoch > epoch || (news_->epoch == epoch && map.empty()))) return;
+  news_ = News{epoch, worker, std::string(map)};
+  has_news_ = true;
+}
+
+void Workers::FollowMaps() {
+  if (!has_news_) return;
+  std::optional<News> news;
+  {
+    MutexLock lock(news_mutex_);
+    news = std::exchange(news_, std::nullopt);
+    has_news_ = false;
+  }
+  if (!news || news->epoch <= epoch()) return;
+  if (!news->map.empty()) return TryAdopt(MapFromJson(news->map));
+  Fetch(news->worker, news->epoch);
+}
+
+// What cannot be read changes nothing: the map in force was good, and the next answer tells again.
+void Workers::TryAdopt(const Result<GroupMap>& map) {
+  if (map.ok()) static_cast<void>(Adopt(map.value()).ok());
+}
+
+void Workers::Fetch(std::uint32_t number, std::uint64_t epoch) {
+  WorkerRef worker;
+  for (WorkerRef& living : Living()) {
+    if (living->number == number) worker = std::move(living);
+  }
+  if (!worker) return;
+  MutexLock lock(mutex_);
+  if (fetching_) return;
+  fetching_ = true;
+  fetches_.Run("map", [this, worker, epoch](std::stop_token stop) {
+    const Result<std::string> answer =
+        worker->link->Group(GroupQuestion{}, Clock::now() + kFetchTimeout, stop);
+    if (answer.ok()) {
+      const Result<GroupAnswer> group = GroupAnswerFromJson(answer.value());
+      if (group.ok()) TryAdopt(group.value().map);
+    } else {
+      Heard(worker->number, epoch, "");  // For the next answer: nobody will say it again.
+    }
+    MutexLock fetched(mutex_);
+    fetching_ = false;
+  });
+}
+
+std::shared_ptr<const Roster> Workers::roster() const {
+  MutexLock lock(mutex_);
+  return roster_;
+}
+
+std::vector<WorkerRef> Workers::Living() const {
+  const std::shared_ptr<const Roster> roster = this->roster();
+  std::vector<WorkerRef> living;
+  for (std::uint32_t place = 0; place < roster->members.size(); ++place) {
+    if (roster->members[place] && !roster->placement.masked(place)) {
+      living.push_back(roster->members[place]);
+    }
+  }
+  return living;
+}
+
+std::vector<WorkerRef> Workers::Placed(std::uint64_t hash, std::size_t count) const {
+  const std::shared_ptr<const Roster> roster = this->roster();
+  std::array<std::uint32_t, Ring::kHoldersMax> room{};
+  const std::span<std::uint32_t> wanted = std::span(room).first(std::min(count, room.size()));
+  std::vector<WorkerRef> workers;
+  for (const std::uint32_t place : roster->placement.Holders(hash, wanted)) {
+    if (roster->members[place]) workers.push_back(roster->members[place]);
+  }
+  return workers;
+}
+
+std::vector<WorkerRef> Workers::FirstHolders(const BlockKey& block, std::size_t count) const {
+  return Placed(block.Hash64(), count);
+}
+
+std::vector<WorkerRef> Workers::Holders(const BlockKey& block, std::size_t least) {
+  std::size_t count = std::max<std::size_t>(least, 1);
   {
     MutexLock lock(mutex_);
     const HolderCount& known = counts_.Use(block.file, [](const HolderCount&) {});
-    if (known.until > Clock::now()) count = known.holders;
+    if (known.until > Clock::now()) count = std::max<std::size_t>(count, known.holders);
   }
-  std::array<MemberIndex, Ring::kHoldersMax> room{};
-  const std::span<MemberIndex> wanted =
-      std::span(room).first(std::clamp<std::size_t>(count, 1, room.size()));
-  const std::span<const MemberIndex> holders = ring_.Holders(block.Hash64(), wanted);
-  return {holders.begin(), holders.end()};
+  return Placed(block.Hash64(), count);
 }
 
-std::vector<MemberIndex> Workers::Successors(const BlockKey& block, std::size_t holders) const {
-  std::array<MemberIndex, Ring::kHoldersMax> room{};
-  const std::size_t wanted = std::min(holders + kSuccessors, room.size());
-  const std::span<const MemberIndex> members =
-      ring_.Holders(block.Hash64(), std::span(room).first(wanted));
-  const auto first =
-      members.begin() + static_cast<std::ptrdiff_t>(std::min(holders, members.size()));
-  return {first, members.end()};
+std::vector<WorkerRef> Workers::Successors(const BlockKey& block, std::size_t holders) const {
+  std::vector<WorkerRef> workers = Placed(block.Hash64(), holders + kSuccessors);
+  workers.erase(workers.begin(),
+                workers.begin() + static_cast<std::ptrdiff_t>(std::min(holders, workers.size())));
+  return workers;
 }
 
-std::vector<MemberIndex> Workers::DirectoryHolders(std::uint64_t directory_hash) const {
-  std::array<MemberIndex, kDirectoryHolders> room{};
-  const std::span<const MemberIndex> holders = ring_.Holders(directory_hash, room);
-  return {holders.begin(), holders.end()};
+std::vector<WorkerRef> Workers::DirectoryHolders(std::uint64_t directory_hash) const {
+  return Placed(directory_hash, kDirectoryHolders);
 }
 
-std::optional<MemberIndex> Workers::Ask(std::span<const MemberIndex> members) {
+WorkerRef Workers::Ask(std::span<const WorkerRef> workers) {
   const Clock::time_point now = Clock::now();
+  std::vector<std::uint32_t> numbers;
+  for (const WorkerRef& worker : workers) numbers.push_back(worker->number);
   MutexLock lock(mutex_);
-  const std::optional<std::size_t> place = chooser_.Choose(members, now);
-  if (!place) return std::nullopt;
-  chooser_.Sent(members[*place], now);
-  return members[*place];
+  const std::optional<std::size_t> place = chooser_.Choose(numbers, now);
+  if (!place) return nullptr;
+  chooser_.Sent(numbers[*place], now);
+  return workers[*place];
 }
 
-void Workers::Answered(MemberIndex member, const FileKey& file, LoadReport load) {
-  MutexLock lock(mutex_);
-  depths_[member] = load.queue_depth;
-  chooser_.Answered(member, load.queue_depth, Clock::now());
-  counts_.Use(file, [](const HolderCount&) {}) =
-      HolderCount{.holders = load.holders, .until = Clock::now() + kCountTime};
+void Workers::Answered(const WorkerRef& worker, const FileKey& file, LoadReport load) {
+  {
+    MutexLock lock(mutex_);
+    depths_[worker->number] = load.queue_depth;
+    chooser_.Answered(worker->number, load.queue_depth, Clock::now());
+    counts_.Use(file, [](const HolderCount&) {}) =
+        HolderCount{.holders = load.holders, .until = Clock::now() + kCountTime};
+  }
+  FollowMaps();
 }
 
-void Workers::AnsweredLookup(MemberIndex member) {
-  MutexLock lock(mutex_);
-  chooser_.Answered(member, depths_[member], Clock::now());
+void Workers::AnsweredOther(const WorkerRef& worker) {
+  {
+    MutexLock lock(mutex_);
+    chooser_.Answered(worker->number, depths_[worker->number], Clock::now());
+  }
+  FollowMaps();
 }
 
-void Workers::Failed(MemberIndex member) {
+void Workers::Failed(const WorkerRef& worker) {
   MutexLock lock(mutex_);
-  chooser_.Failed(member, Clock::now());
+  chooser_.Failed(worker->number, Clock::now());
 }
 
-void Workers::Abandoned(MemberIndex member) {
+void Workers::Abandoned(const WorkerRef& worker) {
   MutexLock lock(mutex_);
-  chooser_.Abandoned(member);
+  chooser_.Abandoned(worker->number);
 }
 
 }  // namespace forebay

@@ -454,10 +454,13 @@ std::string ToJson(const HeartbeatAnswer& answer, WithSecrets secrets) {
   return Dump(json);
 }
 
+std::string GroupAnswerJson(const std::string& map, const DatasetEntry* dataset) {
+  if (dataset == nullptr) return "{\"map\":" + map + '}';
+  return "{\"dataset\":" + ToJson(*dataset, WithSecrets::kNo) + ",\"map\":" + map + '}';
+}
+
 std::string ToJson(const GroupAnswer& answer) {
-  Json json = {{"map", MapJson(answer.map)}};
-  if (answer.dataset) json["dataset"] = DatasetJson(*answer.dataset, WithSecrets::kNo);
-  return Dump(json);
+  return GroupAnswerJson(ToJson(answer.map), answer.dataset ? &*answer.dataset : nullptr);
 }
 
 std::string ToJson(const GroupFile& file) {

@@ -36,6 +36,7 @@ Status Outcome(Result<T> parsed) {
 Status CheckKind(SettingKind kind, const std::string& value) {
   switch (kind) {
     case SettingKind::kText:
+    case SettingKind::kSecretReference:
     case SettingKind::kSecret: return {};
     case SettingKind::kSize: return Outcome(ParseSize(value));
     case SettingKind::kDuration: return Outcome(ParseDuration(value));
@@ -73,6 +74,10 @@ bool LooksSecret(std::string_view key) {
     if (key.find(word) != std::string_view::npos) return true;
   }
   return false;
+}
+
+bool IsHidden(SettingKind kind) {
+  return kind == SettingKind::kSecret || kind == SettingKind::kSecretReference;
 }
 
 // The least number of single letters to add, drop or replace that makes `a` into `b`.
@@ -113,7 +118,7 @@ std::string Quoted(const std::string& value) {
 
 void Settings::Declare(SettingSpec spec) {
   CHECK(Find(spec.key) == nullptr);
-  CHECK(!LooksSecret(spec.key) || spec.kind == SettingKind::kSecret);
+  CHECK(!LooksSecret(spec.key) || IsHidden(spec.kind));
   CHECK(spec.default_value.empty() || CheckKind(spec.kind, spec.default_value).ok());
   std::string value = spec.default_value;
   settings_.push_back({std::move(spec), std::move(value), Source::kDefault, "default"});
@@ -176,7 +181,7 @@ Status Settings::Take(Source source, const std::string& origin, const std::strin
   if (kind == SettingKind::kSecret && source == Source::kFlag) {
     return Invalid(origin + ": every user of the machine can read flags; set " + VariableOf(key));
   }
-  if (!value.empty() || (kind != SettingKind::kText && kind != SettingKind::kSecret)) {
+  if (!value.empty() || (kind != SettingKind::kText && !IsHidden(kind))) {
     Status checked = CheckKind(kind, value);
     if (!checked.ok()) {
       return std::move(checked).error().Within(source == Source::kFile ? origin + ": " + key
@@ -217,7 +222,10 @@ bool Settings::Has(std::string_view key) const {
 }
 
 const std::string& Settings::Text(std::string_view key) const {
-  return ValueOf(key, SettingKind::kText);
+  const Setting* setting = Find(key);
+  CHECK(setting != nullptr);
+  const bool reference = setting->spec.kind == SettingKind::kSecretReference;
+  return ValueOf(key, reference ? SettingKind::kSecretReference : SettingKind::kText);
 }
 
 std::uint64_t Settings::Size(std::string_view key) const {
@@ -251,7 +259,7 @@ std::string Settings::Print(const std::vector<std::string>& keys) const {
   for (const Setting& setting : settings_) {
     const std::string& key = setting.spec.key;
     if (!keys.empty() && std::ranges::find(keys, key) == keys.end()) continue;
-    if (setting.spec.kind == SettingKind::kSecret) {
+    if (IsHidden(setting.spec.kind)) {
       text += "# " + key + ": " + (setting.value.empty() ? "unset" : "***");
     } else {
       text += key + ": " + Quoted(WithoutUser(setting.value));

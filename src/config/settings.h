@@ -25,6 +25,8 @@ enum class SettingKind : unsigned char {
   kCount,     // A decimal number without sign.
   kSwitch,    // "true" or "false".
   kSecret,    // Never printed, and refused as a flag: argv is public.
+  // Says where a secret is. Never printed, as people write the secret itself here by mistake.
+  kSecretReference,
 };
 
 struct SettingSpec {
@@ -58,7 +60,7 @@ class Settings {
 
   // Whether `key` has a value. Getters of an unset key CHECK, as those of another kind do.
   bool Has(std::string_view key) const;
-  const std::string& Text(std::string_view key) const;
+  const std::string& Text(std::string_view key) const;  // Also of a kSecretReference.
   std::uint64_t Size(std::string_view key) const;
   std::chrono::milliseconds Duration(std::string_view key) const;
   double Ratio(std::string_view key) const;

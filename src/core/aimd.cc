@@ -11,12 +11,6 @@ Aimd::Aimd(const AimdOptions& options)
   CHECK(options.start > 0 && options.cap > 0);
 }
 
-void Aimd::SetCap(std::uint32_t cap) {
-  CHECK(cap > 0);
-  options_.cap = cap;
-  limit_ = std::min(limit_, cap);
-}
-
 void Aimd::Started() {
   ++outstanding_;
 }

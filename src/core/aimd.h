@@ -29,9 +29,6 @@ class Aimd {
   std::uint32_t outstanding() const { return outstanding_; }
   bool MayStart() const { return outstanding_ < limit_; }
 
-  // A new share of the store's cap, >= 1.
-  void SetCap(std::uint32_t cap);
-
   // Started must be followed by exactly one of the other three. `started` is when that request
   // began: one that began before the last halving tells nothing new, and halves nothing.
   void Started();
@@ -43,7 +40,7 @@ class Aimd {
  private:
   void Halve(Clock::time_point started, Clock::time_point now);
 
-  AimdOptions options_;
+  const AimdOptions options_;
   std::uint32_t limit_;
   std::uint32_t outstanding_ = 0;
   std::uint32_t successes_ = 0;  // Since the limit last changed.

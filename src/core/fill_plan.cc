@@ -42,9 +42,8 @@ bool MayJoinFill(const FillView& view, const FillQuestion& question, FillAction 
       // the home.
       return under_way != FillAction::kAskHolder || question.epoch == view.epoch;
     case FillAsker::kNewHome:
-      // The one with the older map waits for nobody with a newer one, who may be waiting for it.
-      return under_way == FillAction::kUpstream ||
-             (under_way == FillAction::kAskBefore && question.epoch > view.epoch);
+      // Whatever else it waits for may be waiting for the asker.
+      return under_way == FillAction::kUpstream;
   }
   CHECK(false);
 }

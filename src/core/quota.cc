@@ -14,7 +14,8 @@ constexpr std::uint64_t kGranuleChecksumBytes = 4;
 constexpr std::uint64_t kSegmentBytesMin = 64u << 20;
 constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
 
-TierLayout Unfilled(std::uint64_t quota_bytes, std::uint32_t block_bytes) {
+TierLayout Unfilled(std::uint64_t quota_bytes, std::uint32_t block_bytes,
+                    std::uint64_t found_segment_bytes) {
   CHECK(std::has_single_bit(block_bytes) && block_bytes >= kSmallestSlotBytes);
   TierLayout layout;
   layout.chunk_bytes = std::max<std::uint64_t>(kHugePageBytes, block_bytes);
@@ -22,8 +23,12 @@ TierLayout Unfilled(std::uint64_t quota_bytes, std::uint32_t block_bytes) {
   const std::uint64_t slots = layout.chunk_bytes / kSmallestSlotBytes;
   const std::uint64_t index = slots * (kSlotHeaderBytes + kGranuleChecksumBytes);
   layout.index_bytes = (index + kPageBytes - 1) / kPageBytes * kPageBytes;
+  const bool found = std::has_single_bit(found_segment_bytes) &&
+                     found_segment_bytes >= kSegmentBytesMin &&
+                     found_segment_bytes <= kSegmentBytesMax;
   const std::uint64_t segment_bytes =
-      std::clamp(std::bit_floor(quota_bytes / 16), kSegmentBytesMin, kSegmentBytesMax);
+      found ? found_segment_bytes
+            : std::clamp(std::bit_floor(quota_bytes / 16), kSegmentBytesMin, kSegmentBytesMax);
   layout.chunks_per_segment = std::max<std::uint64_t>(1, segment_bytes / layout.chunk_bytes);
   return layout;
 }
@@ -35,8 +40,9 @@ std::uint64_t TierLayout::CostOf(std::uint64_t count) const {
   return count * (chunk_bytes + index_bytes) + files * kPageBytes;
 }
 
-TierLayout LayoutFor(std::uint64_t quota_bytes, std::uint32_t block_bytes) {
-  TierLayout layout = Unfilled(quota_bytes, block_bytes);
+TierLayout LayoutFor(std::uint64_t quota_bytes, std::uint32_t block_bytes,
+                     std::uint64_t found_segment_bytes) {
+  TierLayout layout = Unfilled(quota_bytes, block_bytes, found_segment_bytes);
   const std::uint64_t full_cost = layout.CostOf(layout.chunks_per_segment);
   const std::uint64_t rest = quota_bytes % full_cost;
   layout.chunks = quota_bytes / full_cost * layout.chunks_per_segment;
@@ -51,7 +57,7 @@ std::uint64_t ChunksFor(std::uint64_t quota_bytes, std::uint32_t block_bytes) {
 }
 
 std::uint64_t QuotaMin(std::uint32_t block_bytes) {
-  return Unfilled(0, block_bytes).CostOf(1);
+  return Unfilled(0, block_bytes, 0).CostOf(1);
 }
 
 std::uint64_t BytesToEvict(std::uint64_t used_bytes, std::uint64_t capacity_bytes,

@@ -29,8 +29,10 @@ struct TierLayout {
 };
 
 // Segments hold a sixteenth of the quota, 64 MiB to 1 GiB, and at least one chunk.
-// `block_bytes` is a power of two, 64 KiB to 64 MiB.
-TierLayout LayoutFor(std::uint64_t quota_bytes, std::uint32_t block_bytes);
+// `block_bytes` is a power of two, 64 KiB to 64 MiB. `found_segment_bytes`: of a predecessor's
+// segment, which decides if it is a size that a segment of some quota has; else ignored.
+TierLayout LayoutFor(std::uint64_t quota_bytes, std::uint32_t block_bytes,
+                     std::uint64_t found_segment_bytes = 0);
 
 // Chunks that fit into the quota; 0 if not even one does.
 std::uint64_t ChunksFor(std::uint64_t quota_bytes, std::uint32_t block_bytes);

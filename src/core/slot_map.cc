@@ -129,11 +129,23 @@ std::vector<std::uint32_t> SlotMap::PunchableChunks() const {
   return {punchable_.begin(), punchable_.end()};
 }
 
-void SlotMap::Punched(std::uint32_t number) {
-  CHECK(punchable_.contains(number));
+void SlotMap::Adopt(std::uint32_t number, std::uint32_t slot_bytes,
+                    std::span<const std::uint32_t> used) {
+  CHECK(whole_.contains(number) && !used.empty());
+  CHECK(std::has_single_bit(slot_bytes) && slot_bytes >= options_.slot_bytes_min &&
+        slot_bytes <= options_.block_bytes);
+  Carve(number, slot_bytes);
   Chunk& chunk = chunks_[number];
-  dirty_bytes_ -= std::uint64_t{chunk.dirty} * chunk.slot_bytes;
-  chunk.dirty = 0;
+  chunk.clean.clear();
+  chunk.slots.assign(chunk.slots.size(), State::kDirty);
+  for (const std::uint32_t slot : used) {
+    CHECK(slot < chunk.slots.size() && chunk.slots[slot] == State::kDirty);
+    chunk.slots[slot] = State::kUsed;
+  }
+  chunk.used = static_cast<std::uint32_t>(used.size());
+  chunk.dirty = static_cast<std::uint32_t>(chunk.slots.size() - used.size());
+  used_bytes_ += std::uint64_t{chunk.used} * slot_bytes;
+  dirty_bytes_ += std::uint64_t{chunk.dirty} * slot_bytes;
   Refile(number);
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 namespace forebay {
@@ -53,10 +54,13 @@ class SlotMap {
   // punched or carved anew since.
   bool Acknowledge(SlotId id);
 
-  // Chunks of which all slots are free and at least one is dirty, ascending: punch out their pages,
-  // then call Punched. Linear in the answer.
+  // Chunks of which all slots are free and at least one is dirty, ascending: Withdraw one, punch
+  // out its pages, Restore it. Linear in the answer.
   std::vector<std::uint32_t> PunchableChunks() const;
-  void Punched(std::uint32_t chunk);
+
+  // A predecessor carved this whole chunk into slots of `slot_bytes` and holds blocks in `used`
+  // (ascending, at least one). Nobody knows who still sends from the others: they are dirty.
+  void Adopt(std::uint32_t chunk, std::uint32_t slot_bytes, std::span<const std::uint32_t> used);
 
   // Takes out a chunk of which no slot is used: it has no pages, or is being given new ones, which
   // is not done under the store's lock. Capacity shrinks; acknowledgements of it are too late.

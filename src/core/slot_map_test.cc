@@ -20,6 +20,12 @@ SlotMap WithChunks(const SlotMapOptions& options, std::uint32_t count) {
   return map;
 }
 
+// As the store does it, but for the system call.
+void Punch(SlotMap& map, std::uint32_t chunk) {
+  map.Withdraw(chunk);
+  map.Restore(chunk);
+}
+
 TEST(SlotMap, AChunkIsAHugePageOrABlock) {
   EXPECT_EQ(SlotMap({.block_bytes = 4 * kMiB}).chunk_bytes(), 4 * kMiB);
   EXPECT_EQ(SlotMap({.block_bytes = 64 * kKiB}).chunk_bytes(), 2 * kMiB);
@@ -75,7 +81,7 @@ TEST(SlotMap, PunchingCleansAChunkOnlyWhenNothingInItIsUsed) {
   map.Free(used, false);
   EXPECT_EQ(map.PunchableChunks(), (std::vector<std::uint32_t>{0}));
   EXPECT_EQ(map.free_bytes(), 1 * kMiB);
-  map.Punched(0);
+  Punch(map, 0);
   EXPECT_EQ(map.free_bytes(), 2 * kMiB);
   EXPECT_TRUE(map.Allocate(2 * kMiB).has_value());
 }
@@ -84,7 +90,7 @@ TEST(SlotMap, ALateAcknowledgementHitsNobodyElse) {
   SlotMap map = WithChunks({.block_bytes = 2 * kMiB}, 1);
   const SlotId id = map.Allocate(2 * kMiB).value();
   map.Free(id, true);
-  map.Punched(0);
+  Punch(map, 0);
   const SlotId next = map.Allocate(2 * kMiB).value();
   map.Free(next, true);
   EXPECT_FALSE(map.Acknowledge(id));
@@ -108,13 +114,39 @@ TEST(SlotMap, AWithdrawnChunkIsNoCapacityUntilRestored) {
   EXPECT_EQ(map.Allocate(2 * kMiB).value().chunk, 0u);
 }
 
+TEST(SlotMap, AnAdoptedChunkGivesNoSlotAwayBeforeItIsPunched) {
+  SlotMap map = WithChunks({.block_bytes = 2 * kMiB}, 2);
+  map.Adopt(0, 512 * kKiB, std::vector<std::uint32_t>{1, 3});
+  map.CheckInvariants();
+  EXPECT_EQ(map.used_bytes(), 1 * kMiB);
+  EXPECT_EQ(map.dirty_bytes(), 1 * kMiB);
+  EXPECT_EQ(map.SlotsInChunk(0), (std::vector<SlotId>{{0, 1, 0}, {0, 3, 0}}));
+  EXPECT_EQ(map.OffsetInChunk({0, 3, 0}), 1536 * kKiB);
+  EXPECT_EQ(map.Allocate(512 * kKiB).value().chunk, 1u) << "free, but who sends from it?";
+  map.Free({0, 1, 0}, true);
+  EXPECT_TRUE(map.PunchableChunks().empty());
+  map.Free({0, 3, 0}, true);
+  EXPECT_EQ(map.PunchableChunks(), (std::vector<std::uint32_t>{0}));
+  Punch(map, 0);
+  map.CheckInvariants();
+  EXPECT_EQ(map.Allocate(2 * kMiB).value().chunk, 0u);
+}
+
+TEST(SlotMap, AFullAdoptedChunkHasNothingToGive) {
+  SlotMap map = WithChunks({.block_bytes = 2 * kMiB}, 1);
+  map.Adopt(0, 1 * kMiB, std::vector<std::uint32_t>{0, 1});
+  map.CheckInvariants();
+  EXPECT_EQ(map.Allocate(1), std::nullopt);
+  EXPECT_EQ(map.free_bytes(), 0u);
+}
+
 TEST(SlotMapDeathTest, LosingTrackOfASlotStopsTheProcess) {
   SlotMap map = WithChunks({.block_bytes = 2 * kMiB}, 1);
   const SlotId id = map.Allocate(1).value();
   EXPECT_DEATH((void)map.Acknowledge(id), "expected");
   map.Free(id, true);
   EXPECT_DEATH(map.Free(id, false), "expected");
-  EXPECT_DEATH(map.Punched(7), "punchable_");
+  EXPECT_DEATH(map.Withdraw(7), "chunks_");
   EXPECT_DEATH((void)map.Allocate(2 * kMiB + 1), "block_bytes");
 }
 
@@ -158,7 +190,7 @@ void Step(SlotMap& map, Model& model, Rng& rng) {
     }
   } else if (const auto chunks = map.PunchableChunks(); !chunks.empty()) {
     const std::uint32_t chunk = chunks[rng.Below(chunks.size())];
-    map.Punched(chunk);
+    Punch(map, chunk);
     std::erase_if(model.slots, [&](const auto& item) {
       if (item.first.chunk != chunk) return false;
       EXPECT_TRUE(item.second) << "a used slot was punched";

@@ -1,18 +1,9 @@
 #include "core/staleness.h"
 
-#include <algorithm>
-
 namespace forebay {
 
 bool StalenessBound::Usable(Clock::time_point asked_at, Clock::time_point now) const {
   return pinned() || now - asked_at <= bound_;
-}
-
-std::chrono::milliseconds StalenessBound::Remaining(Clock::time_point asked_at,
-                                                    Clock::time_point now) const {
-  if (pinned()) return std::chrono::milliseconds::max();
-  const auto left = std::chrono::floor<std::chrono::milliseconds>(bound_ - (now - asked_at));
-  return std::max(left, std::chrono::milliseconds(0));
 }
 
 std::uint64_t AgeMilliseconds(Clock::time_point asked_at, Clock::time_point now) {

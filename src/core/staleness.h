@@ -32,9 +32,6 @@ class StalenessBound {
   // if it was asked for no earlier than that.
   bool Usable(Clock::time_point asked_at, Clock::time_point now) const;
 
-  // What is left of the bound at `now`, 0 if nothing; max() if pinned.
-  std::chrono::milliseconds Remaining(Clock::time_point asked_at, Clock::time_point now) const;
-
   // Whether a request made at `now` may wait for a check that others wait for: if it was not sent
   // yet (`sent_at` empty), or its answer will be usable for this request.
   bool MayJoin(std::optional<Clock::time_point> sent_at, Clock::time_point now) const {

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <memory>
 
+#include "base/check.h"
+
 namespace forebay {
 namespace {
 
@@ -58,6 +60,8 @@ void Tune(int fd, bool tcp) {
 
 // Wake a reader of a large run only for this much. Source: performance.md, b: -90 % wake-ups.
 constexpr std::size_t kWakeBytes = 256 << 10;
+// Below this a run comes in a packet or two.
+constexpr std::size_t kLargeBytes = 8 << 10;
 
 int WakeAt(std::size_t left) {
   return static_cast<int>(std::min(left, kWakeBytes));
@@ -182,8 +186,12 @@ Result<UniqueFd> Listen(const Address& address) {
       errno = EADDRINUSE;
     }
   }
-  if (bound != 0 || listen(fd.get(), kBacklog) != 0) return SystemError(what, errno);
-  return fd;
+  if (bound == 0 && listen(fd.get(), kBacklog) == 0) return fd;
+  if (errno == EADDRINUSE) {
+    return Error(Code::kUnavailable,
+                 what + ": already in use; stop who listens there, or choose another address");
+  }
+  return SystemError(what, errno);
 }
 
 Result<Address> BoundAddress(int listener, const Address& address) {
@@ -238,20 +246,33 @@ bool WaitFor(int fd, bool writable, Deadline until) {
 }
 
 Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadline deadline) {
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    std::span<const std::byte> part = parts[i];
-    const bool more = i + 1 < parts.size();
-    while (!part.empty()) {
-      const ssize_t sent = send(fd, part.data(), part.size(), MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-      if (sent > 0) {
-        part = part.subspan(static_cast<std::size_t>(sent));
-      } else if (errno == EAGAIN) {
-        if (!WaitFor(fd, /*writable=*/true, deadline)) {
-          return Error(Code::kDeadlineExceeded, "send: the peer takes nothing");
-        }
-      } else if (errno != EINTR) {
-        return SystemError("send", errno);
+  constexpr std::size_t kPartsMax = 4;
+  CHECK(parts.size() <= kPartsMax);
+  std::array<iovec, kPartsMax> vectors{};
+  std::transform(parts.begin(), parts.end(), vectors.begin(), [](std::span<const std::byte> part) {
+    return iovec{const_cast<std::byte*>(part.data()), part.size()};  // Only read.
+  });
+  std::span<iovec> left = std::span(vectors).first(parts.size());
+  while (!left.empty()) {
+    msghdr message{};
+    message.msg_iov = left.data();
+    message.msg_iovlen = left.size();
+    const ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EAGAIN) {
+      if (!WaitFor(fd, /*writable=*/true, deadline)) {
+        return Error(Code::kDeadlineExceeded, "send: the peer takes nothing");
       }
+    } else if (sent < 0 && errno != EINTR) {
+      return SystemError("send", errno);
+    }
+    for (auto taken = static_cast<std::size_t>(std::max<ssize_t>(sent, 0)); !left.empty();) {
+      iovec& first = left.front();
+      const std::size_t step = std::min(taken, first.iov_len);
+      first.iov_base = static_cast<std::byte*>(first.iov_base) + step;
+      first.iov_len -= step;
+      taken -= step;
+      if (first.iov_len > 0) break;
+      left = left.subspan(1);
     }
   }
   return {};
@@ -262,7 +283,7 @@ Deadline NoDeadline() {
 }
 
 Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline) {
-  const bool large = bytes.size() >= kWakeBytes;
+  bool waits_for_more = false;
   Status status;
   while (!bytes.empty()) {
     const ssize_t received = recv(fd, bytes.data(), bytes.size(), 0);
@@ -272,7 +293,10 @@ Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline) {
       status = Error(Code::kUnavailable, "the peer closed the connection");
       break;
     } else if (errno == EAGAIN) {
-      if (large) SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, WakeAt(bytes.size()));
+      if (bytes.size() >= kLargeBytes || waits_for_more) {
+        SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, WakeAt(bytes.size()));
+        waits_for_more = true;
+      }
       if (!WaitFor(fd, /*writable=*/false, deadline) && Passed(deadline)) {
         status = Error(Code::kDeadlineExceeded, "receive: the peer sends nothing");
         break;
@@ -282,7 +306,7 @@ Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline) {
       break;
     }
   }
-  if (large) SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+  if (waits_for_more) SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
   return status;
 }
 

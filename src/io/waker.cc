@@ -22,7 +22,9 @@ void Waker::Wake() {
 void Waker::Clear() {
   if (!signalled_.load()) return;
   std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t read_bytes = read(fd_.get(), &count, sizeof count);
+  // Nothing to read: the write of the Wake that signalled is still to come. It must stay announced,
+  // or nobody would read it and every poll from then on would end at once.
+  if (read(fd_.get(), &count, sizeof count) < 0) return;
   // After the read: a Wake in between writes nothing, but what it announces is seen by whoever
   // looks after this. The other way round its write would be read, and the next Wake would write
   // nothing.

@@ -170,7 +170,9 @@ void FakeDisk::Apply(std::string& content, const Change& change) {
 }
 
 int FakeDisk::Begin() {
-  if (failure_ && changes_++ >= failure_->from) {
+  if (!failure_) return SQLITE_OK;
+  const std::uint64_t change = changes_++;
+  if (change == failure_->from || (change > failure_->from && !failure_->once)) {
     last_error_ = failure_->error;
     return failure_->code;
   }

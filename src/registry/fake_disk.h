@@ -38,9 +38,10 @@ class FakeDisk {
   // Called after each change of the disk.
   void OnChange(std::function<void()> changed) { changed_ = std::move(changed); }
 
-  // From the `after`-th change on (0: the next), changes fail with this SQLite code and errno.
-  void FailAfter(std::uint64_t after, int code, int error) {
-    failure_ = Failure{changes_ + after, code, error};
+  // From the `after`-th change on (0: the next), changes fail with this SQLite code and errno; with
+  // `once` only that one does.
+  void FailAfter(std::uint64_t after, int code, int error, bool once) {
+    failure_ = Failure{changes_ + after, code, error, once};
   }
   void Mend() { failure_.reset(); }
   // Whether a change failed since FailAfter.
@@ -65,6 +66,7 @@ class FakeDisk {
     std::uint64_t from = 0;
     int code = SQLITE_IOERR;
     int error = 0;
+    bool once = false;
   };
 
   static void Apply(std::string& content, const Change& change);

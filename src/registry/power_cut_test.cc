@@ -122,7 +122,7 @@ TEST(RegistryPowerCut, NothingAcknowledgedIsLost) {
 }
 
 // Fails change after change of every step until none fails.
-void FailEverywhere(int code, int error, Code expected) {
+void FailEverywhere(int code, int error, bool once, Code expected) {
   std::size_t failures = 0;
   for (std::uint64_t nth = 0;; ++nth) {
     SCOPED_TRACE("change " + std::to_string(nth));
@@ -131,7 +131,7 @@ void FailEverywhere(int code, int error, Code expected) {
     bool any = false;
     for (const Step& step : Workload()) {
       const Content before = Read(*registry);
-      disk.FailAfter(nth, code, error);
+      disk.FailAfter(nth, code, error, once);
       const Status status = step(*registry);
       const bool failed = disk.failed();
       disk.Mend();
@@ -155,15 +155,20 @@ void FailEverywhere(int code, int error, Code expected) {
 }
 
 TEST(RegistryPowerCut, AFullDiskLeavesNothingHalfDone) {
-  FailEverywhere(SQLITE_FULL, ENOSPC, Code::kUnavailable);
+  FailEverywhere(SQLITE_FULL, ENOSPC, false, Code::kUnavailable);
 }
 
 TEST(RegistryPowerCut, AReadOnlyDiskLeavesNothingHalfDone) {
-  FailEverywhere(SQLITE_IOERR_WRITE, EROFS, Code::kDenied);
+  FailEverywhere(SQLITE_IOERR_WRITE, EROFS, false, Code::kDenied);
 }
 
 TEST(RegistryPowerCut, AFailingDiskLeavesNothingHalfDone) {
-  FailEverywhere(SQLITE_IOERR_WRITE, EIO, Code::kUnavailable);
+  FailEverywhere(SQLITE_IOERR_WRITE, EIO, false, Code::kUnavailable);
+}
+
+TEST(RegistryPowerCut, ADiskThatFailsOnceLeavesNothingHalfDone) {
+  FailEverywhere(SQLITE_FULL, ENOSPC, true, Code::kUnavailable);
+  FailEverywhere(SQLITE_IOERR_WRITE, EIO, true, Code::kUnavailable);
 }
 
 }  // namespace

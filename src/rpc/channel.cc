@@ -22,7 +22,10 @@ constexpr std::chrono::milliseconds kCancelPatience{50};
 // An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
 // sent that could carry it.
 constexpr std::uint64_t kUnacknowledgedMax = 32;
-constexpr std::chrono::milliseconds kAcknowledgeDelay{20};
+constexpr std::chrono::milliseconds kAcknowledgeDelay{1000};
+// Of a long run, so much is received before it is handed on: it stays in a cache until then.
+constexpr std::uint32_t kDestinationBytes = 1 << 20;
+static_assert(kDestinationBytes % kGranuleBytes == 0);
 
 // A refusal at the greeting keeps its code: another worker will refuse as well. Everything else is
 // this connection's trouble, whatever the system calls it.
@@ -344,6 +347,32 @@ Status Channel::Discard(int fd, std::uint32_t bytes) {
   return {};
 }
 
+// What the receiver has refused, and what comes after damage, is dropped; `*outcome` says why.
+Status Channel::ReceiveRun(int fd, BlockReceiver* receiver, const BlockData& run,
+                           std::uint32_t length, Status* outcome) {
+  std::span<const std::uint32_t> checksums = run.checksums;
+  for (std::uint32_t done = 0; done < length;) {
+    const std::uint32_t part = std::min(length - done, kDestinationBytes);
+    std::span<std::byte> space;
+    if (receiver != nullptr) space = receiver->Destination(run.offset + done, part);
+    if (space.size() != part) {
+      *outcome = Error(Code::kInternal, "the worker sent bytes that were not asked for");
+      return Discard(fd, length - done);
+    }
+    bool intact = false;
+    const std::span<const std::uint32_t> expected = checksums.first(GranulesOf(part));
+    if (Status status = ReceivePayload(fd, space, expected, &intact); !status.ok()) return status;
+    done += part;
+    if (!intact) {
+      *outcome = Error(Code::kCorrupt, "bytes do not match their checksum");
+      return Discard(fd, length - done);
+    }
+    receiver->Received(run.offset + done - part, part, expected);
+    checksums = checksums.subspan(expected.size());
+  }
+  return {};
+}
+
 Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body) {
   Result<BlockData> decoded = DecodeBlockData(body);
   if (!decoded.ok()) return std::move(decoded).error();
@@ -357,21 +386,9 @@ Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const s
   outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
   outcome.waited_for_fill = (header.flags & kFlagFilled) != 0;
   outcome.from_peer = (header.flags & kFlagFromPeer) != 0;
-  std::span<std::byte> space;
-  if (receiver != nullptr) space = receiver->Destination(data.offset, header.payload_bytes);
-  if (space.size() == header.payload_bytes) {
-    bool intact = false;
-    if (Status status = ReceivePayload(fd, space, data.checksums, &intact); !status.ok()) {
-      return status;
-    }
-    if (!intact) {
-      outcome.status = Error(Code::kCorrupt, "bytes do not match their checksum");
-    } else if (receiver != nullptr && !space.empty()) {
-      receiver->Received(data.offset, header.payload_bytes, data.checksums);
-    }
-  } else {
-    if (Status status = Discard(fd, header.payload_bytes); !status.ok()) return status;
-    outcome.status = Error(Code::kInternal, "the worker sent bytes that were not asked for");
+  if (Status status = ReceiveRun(fd, receiver, data, header.payload_bytes, &outcome.status);
+      !status.ok()) {
+    return status;
   }
   ++received_;
   if (receiver != nullptr) {

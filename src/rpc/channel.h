@@ -49,8 +49,8 @@ class BlockReceiver {
  public:
   virtual ~BlockReceiver() = default;
 
-  // Memory for the `length` bytes at `offset` of the block. An empty span refuses: the bytes are
-  // read and dropped, and the call ends with kInternal.
+  // Memory for the `length` bytes at `offset` of the block: a run, or the next MiB of a long one.
+  // An empty span refuses: the bytes are read and dropped, and the call ends with kInternal.
   virtual std::span<std::byte> Destination(std::uint32_t offset, std::uint32_t length) = 0;
 
   // The bytes of the last Destination have arrived and match `checksums`, one a granule.
@@ -63,16 +63,16 @@ class BlockReceiver {
     bool waited_for_fill = false;  // The worker did not hold the block.
     bool from_peer = false;        // ... and had it from another worker.
   };
-  // The call has ended; nothing follows. kCorrupt: bytes did not match their checksum, and nothing
-  // of that run was passed to Received. kUnavailable: the connection broke. kStale: the epoch
-  // moved; ChannelOptions::on_newer was called with the newer map.
+  // The call has ended; nothing follows. kCorrupt: bytes did not match their checksum; neither they
+  // nor any after them were passed to Received. kUnavailable: the connection broke. kStale: the
+  // epoch moved; ChannelOptions::on_newer was called with the newer map.
   virtual void Done(Outcome outcome) = 0;
 };
 
 struct ChannelOptions {
   std::uint64_t reader_id = 0;
   std::uint32_t block_bytes = 4u << 20;  // 0: a group, in which every dataset has its own.
-  std::string endpoint;
+  std::string endpoint = {};
   std::chrono::milliseconds connect_timeout{1000};
   // Without a call for this long the connection is closed; the next call opens it again.
   std::chrono::milliseconds idle_timeout{60'000};
@@ -175,6 +175,8 @@ class Channel {
   Status Heard(const FrameHeader& header, std::span<const std::byte> body);
   Status Answer(const FrameHeader& header, std::span<const std::byte> body) EXCLUDES(mutex_);
   Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
+  Status ReceiveRun(int fd, BlockReceiver* receiver, const BlockData& run, std::uint32_t length,
+                    Status* outcome);
   Status ReceivePayload(int fd, std::span<std::byte> space,
                         std::span<const std::uint32_t> checksums, bool* intact);
   Status Discard(int fd, std::uint32_t bytes);

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <numeric>
+#include <thread>
 
 #include "base/crc32c.h"
 #include "base/rng.h"
@@ -140,7 +141,7 @@ class FakeService : public Service {
     return Frame(FrameType::kHaveReply, reply);
   }
   std::unique_ptr<Reply> BeginDrop(const Drop& request, RequestContext) override {
-    return Frame(FrameType::kDropReply, DropReply{request.paths.size(), 7});
+    return Frame(FrameType::kDropReply, DropReply{request.paths.size()});
   }
   std::unique_ptr<Reply> BeginMetrics(RequestContext) override {
     return Frame(FrameType::kMetricsReply, TextReply{"up 1\n"});
@@ -281,6 +282,26 @@ TEST_F(RpcTest, StatAnswersAndListIsCutOffAtItsDeadline) {
   EXPECT_EQ(late.error().code(), Code::kDeadlineExceeded);
 }
 
+// Clients with many tasks have hundreds of requests on a connection, and a ping behind them says
+// whether the worker lives.
+TEST_F(RpcTest, APingIsAnsweredBehindManyRequests) {
+  constexpr int kRequests = 500;
+  Channel channel(address_, {});
+  const auto first = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), first);
+  EXPECT_TRUE(first->Await().status.ok());
+  for (int i = 0; i < kRequests; ++i) {
+    BlockCall call = CallOf(0, "never");
+    call.deadline = Clock::now() + 60s;  // Or it ends, and makes room, before this gives up.
+    channel.StartRead(call, std::make_shared<BufferReceiver>());
+  }
+  const Deadline before = channel.last_heard();
+  channel.Ping();
+  const Deadline deadline = Clock::now() + 10s;
+  while (channel.last_heard() == before && !Passed(deadline)) std::this_thread::yield();
+  EXPECT_GT(channel.last_heard(), before);
+}
+
 TEST_F(RpcTest, AfterCancelTheReceiverIsLeftAlone) {
   Channel channel(address_, {});
   const auto receiver = std::make_shared<BufferReceiver>();
@@ -356,7 +377,7 @@ TEST_F(RpcTest, GarbageOnThePortClosesOnlyThatConnection) {
 // A client that reads nothing must not keep others from the link.
 TEST_F(RpcTest, AStalledReaderGivesItsPlaceBack) {
   std::vector<UniqueFd> stalled;
-  for (int i = 0; i < 4; ++i) {  // More than there are places.
+  for (int i = 0; i < 12; ++i) {  // More than there are places.
     UniqueFd fd = Connect(address_, Clock::now() + 1s, {}).value();
     FrameHeader hello;
     hello.type = FrameType::kHello;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,10 @@ class FaultyTierFiles final : public TierFiles {
     if (Fires("Mount")) return Fault();
     return real_->Mount(path, options);
   }
+  Status Remount(const std::string& path, const TmpfsOptions& options) override {
+    if (Fires("Remount")) return Fault();
+    return real_->Remount(path, options);
+  }
   Status Unmount(const std::string& path, bool lazily) override {
     if (Fires("Unmount")) return Fault();
     return real_->Unmount(path, lazily);
@@ -46,6 +51,14 @@ class FaultyTierFiles final : public TierFiles {
   Result<UniqueFd> CreateFile(const std::string& path) override {
     if (Fires("CreateFile")) return Fault();
     return real_->CreateFile(path);
+  }
+  Result<FoundFile> OpenFile(const std::string& path) override {
+    if (Fires("OpenFile")) return Fault();
+    return real_->OpenFile(path);
+  }
+  Status Read(int fd, std::span<std::byte> bytes) override {
+    if (Fires("Read")) return Fault();
+    return real_->Read(fd, bytes);
   }
   Status Resize(int fd, std::uint64_t bytes) override {
     if (Fires("Resize")) return Fault();

@@ -70,7 +70,9 @@ void SendLease::Acknowledge() {
 
 // ---- BlockHandle ----
 
-BlockHandle::BlockHandle(std::shared_ptr<TierBlock> block) : block_(std::move(block)) {}
+BlockHandle::BlockHandle(std::shared_ptr<TierBlock> block, bool waiting)
+    : block_(std::move(block)),
+      share_(waiting ? std::make_shared<WaitingShare>(block_) : nullptr) {}
 
 BlockHandle::State BlockHandle::state() const {
   return block_->state();
@@ -95,6 +97,7 @@ void BlockHandle::Unsubscribe(const std::shared_ptr<Waker>& waker) const {
 Result<SendLease> BlockHandle::Lease(std::uint32_t offset, std::uint32_t length) const {
   Result<std::vector<std::uint32_t>> checksums = block_->ChecksumsOf(offset, length);
   if (!checksums.ok()) return std::move(checksums).error();
+  CHECK(block_->verified());
   std::shared_ptr<TierState> tier = block_->tier();
   if (!tier || !tier->Pin(*block_)) return Error(Code::kNotHere, "tier: the block was evicted");
   auto state = std::make_unique<SendLease::State>();
@@ -105,6 +108,8 @@ Result<SendLease> BlockHandle::Lease(std::uint32_t offset, std::uint32_t length)
   state->file_offset = block_->place().file_offset + offset;
   state->length = length;
   state->checksums = std::move(checksums).value();
+  // The lease itself keeps the block now.
+  if (share_ && offset + length == block_->length()) share_->End();
   return SendLease(std::move(state));
 }
 
@@ -168,16 +173,16 @@ Result<std::unique_ptr<MemoryTier>> MemoryTier::Create(const TierOptions& option
 }
 
 std::optional<BlockHandle> MemoryTier::Find(const BlockKey& key) {
-  std::shared_ptr<TierBlock> block = state_->Find(key);
-  if (!block) return std::nullopt;
-  return BlockHandle(std::move(block));
+  std::optional<TierState::Begun> found = state_->Find(key);
+  if (!found) return std::nullopt;
+  return BlockHandle(std::move(found->block), found->waiting);
 }
 
 Result<MemoryTier::Admission> MemoryTier::FindOrBegin(const BlockKey& key, std::uint32_t length) {
   Result<TierState::Begun> begun = state_->FindOrBegin(key, length);
   if (!begun.ok()) return std::move(begun).error();
   const std::shared_ptr<TierBlock>& block = begun.value().block;
-  Admission admission{BlockHandle(block), std::nullopt};
+  Admission admission{BlockHandle(block, begun.value().waiting), std::nullopt};
   if (begun.value().fresh) admission.writer = BlockWriter(block);
   return admission;
 }
@@ -185,11 +190,24 @@ Result<MemoryTier::Admission> MemoryTier::FindOrBegin(const BlockKey& key, std::
 Status MemoryTier::Recheck(const BlockKey& key) {
   return state_->Recheck(key);
 }
-void MemoryTier::Drop(const BlockKey& key) {
-  state_->Drop(key);
+std::vector<bool> MemoryTier::Held(const FileKey& file, std::uint32_t blocks) const {
+  return state_->Held(file, blocks);
+}
+Result<std::vector<bool>> MemoryTier::Verify(const FileKey& file, std::uint32_t blocks,
+                                             Deadline deadline, const std::stop_token& stop) {
+  return state_->Verify(file, blocks, deadline, stop);
+}
+std::uint64_t MemoryTier::DropIf(const std::function<bool(const BlockKey&)>& matches) {
+  return state_->DropIf(matches);
 }
 TierUsage MemoryTier::usage() const {
   return state_->usage();
+}
+std::map<DatasetUid, DatasetUsage> MemoryTier::Usage() const {
+  return state_->Usage();
+}
+const TierAdoption& MemoryTier::adoption() const {
+  return state_->adoption();
 }
 
 }  // namespace forebay

@@ -99,7 +99,7 @@ TEST(MemoryTierLimits, ATmpfsSmallerThanTheQuotaMakesASmallerTier) {
   auto tier = MemoryTier::Create(options).value();
   for (std::uint64_t i = 0; i < 100; ++i) {
     ASSERT_TRUE(Fill(*tier, KeyOf(i), kBlock, i).ok()) << i;
-    ASSERT_EQ(ReadBlock(*tier->Find(KeyOf(i))), BytesOf(i, kBlock)) << i;
+    ASSERT_EQ(ReadBlock(*Find(*tier, KeyOf(i))), BytesOf(i, kBlock)) << i;
   }
   EXPECT_LE(tier->usage().capacity_bytes, 7 * kMiB);
   EXPECT_GE(tier->usage().blocks, 4u);

@@ -114,7 +114,7 @@ TEST_P(RecyclingTest, ASlowReaderReceivesWhatWasSent) {
   ASSERT_GT(sent, 0u);
   lease.Sent();
   Refill();
-  EXPECT_FALSE(tier_->Find(KeyOf(1)).has_value());
+  EXPECT_FALSE(Find(*tier_, KeyOf(1)).has_value());
   EXPECT_EQ(Receive(pair_.receiver.get(), sent), Expected(sent));
   lease.Acknowledge();  // Late: the pages are gone.
   Refill();

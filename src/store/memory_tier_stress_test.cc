@@ -39,7 +39,7 @@ class Actor {
   void Act() {
     const std::uint64_t key = rng_.Below(kKeys);
     switch (rng_.Below(16)) {
-      case 0: tier_.Drop(KeyOf(key)); break;
+      case 0: Drop(tier_, KeyOf(key)); break;
       case 1: Recheck(key); break;
       case 2: FailFill(key); break;
       default: Read(key); break;

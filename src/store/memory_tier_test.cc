@@ -36,7 +36,7 @@ INSTANTIATE_TEST_SUITE_P(OwnMount, MemoryTierTest, testing::Bool());
 TEST_P(MemoryTierTest, WhatWasFilledIsLeasedWithItsChecksums) {
   const Result<BlockHandle> filled = Fill(*tier_, KeyOf(1), kBlock - 1000, 1);
   ASSERT_TRUE(filled.ok());
-  const std::optional<BlockHandle> found = tier_->Find(KeyOf(1));
+  const std::optional<BlockHandle> found = Find(*tier_, KeyOf(1));
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->state(), BlockHandle::State::kComplete);
   EXPECT_EQ(found->ready_bytes(), kBlock - 1000);
@@ -50,7 +50,7 @@ TEST_P(MemoryTierTest, WhatWasFilledIsLeasedWithItsChecksums) {
   EXPECT_EQ(lease.value().checksums(), ChecksumsOf(std::span(expected).subspan(offset)));
   EXPECT_EQ(tier_->usage().used_bytes, kBlock - 1000);
   EXPECT_EQ(tier_->usage().blocks, 1u);
-  EXPECT_FALSE(tier_->Find(KeyOf(2)).has_value());
+  EXPECT_FALSE(Find(*tier_, KeyOf(2)).has_value());
 }
 
 TEST_P(MemoryTierTest, GranulesAreShownWhenPublishedAndNoSooner) {
@@ -113,7 +113,7 @@ TEST_P(MemoryTierTest, AWriterThatGoesFailsItsBlockAndTheNextBeginsAnew) {
   first.reset();
   EXPECT_EQ(handle.state(), BlockHandle::State::kFailed);
   EXPECT_EQ(handle.error().code(), Code::kUnavailable);
-  EXPECT_FALSE(tier_->Find(KeyOf(1)).has_value());
+  EXPECT_FALSE(Find(*tier_, KeyOf(1)).has_value());
 
   MemoryTier::Admission second = tier_->FindOrBegin(KeyOf(1), kBlock).value();
   ASSERT_TRUE(second.writer.has_value());
@@ -129,7 +129,7 @@ TEST_P(MemoryTierTest, AnUncacheableBlockLivesByItsHandles) {
     FillBytes(admission.writer->bytes(), round);
     admission.writer->Advance(kBlock, true);
     admission.writer->Complete(false);
-    EXPECT_FALSE(tier_->Find(KeyOf(1)).has_value());
+    EXPECT_FALSE(Find(*tier_, KeyOf(1)).has_value());
     ASSERT_TRUE(Fill(*tier_, KeyOf(100 + round), kBlock, round).ok());
     EXPECT_EQ(ReadBlock(admission.handle), BytesOf(round, kBlock));
   }
@@ -138,8 +138,8 @@ TEST_P(MemoryTierTest, AnUncacheableBlockLivesByItsHandles) {
 TEST_P(MemoryTierTest, ADroppedBlockIsNotFoundButWhatIsLeasedStays) {
   const BlockHandle handle = Fill(*tier_, KeyOf(1), kBlock, 1).value();
   Result<SendLease> lease = handle.Lease(0, kBlock);
-  tier_->Drop(KeyOf(1));
-  EXPECT_FALSE(tier_->Find(KeyOf(1)).has_value());
+  Drop(*tier_, KeyOf(1));
+  EXPECT_FALSE(Find(*tier_, KeyOf(1)).has_value());
   EXPECT_EQ(handle.Lease(0, kBlock).error().code(), Code::kNotHere);
   for (std::uint64_t other = 2; other < 30; ++other) {
     ASSERT_TRUE(Fill(*tier_, KeyOf(other), kBlock, other).ok());
@@ -149,7 +149,7 @@ TEST_P(MemoryTierTest, ADroppedBlockIsNotFoundButWhatIsLeasedStays) {
 
 TEST_P(MemoryTierTest, ABlockDroppedWhileItFillsEndsWithItsHandles) {
   std::optional<MemoryTier::Admission> first = tier_->FindOrBegin(KeyOf(1), kBlock).value();
-  tier_->Drop(KeyOf(1));
+  Drop(*tier_, KeyOf(1));
   EXPECT_TRUE(tier_->FindOrBegin(KeyOf(1), kBlock).value().writer.has_value());
   FillBytes(first->writer->bytes(), 1);
   first->writer->Advance(kBlock, true);
@@ -171,8 +171,8 @@ TEST_P(MemoryTierTest, WhatIsBeingServedOrFilledIsNotEvicted) {
   EXPECT_EQ(tier_->FindOrBegin(KeyOf(8), kBlock).error().code(), Code::kOverloaded);
   leases[0].Acknowledge();
   EXPECT_TRUE(Fill(*tier_, KeyOf(8), kBlock, 8).ok());
-  EXPECT_FALSE(tier_->Find(KeyOf(1)).has_value());
-  for (std::uint64_t i = 3; i < 8; i += 2) EXPECT_TRUE(tier_->Find(KeyOf(i)).has_value());
+  EXPECT_FALSE(Find(*tier_, KeyOf(1)).has_value());
+  for (std::uint64_t i = 3; i < 8; i += 2) EXPECT_TRUE(Find(*tier_, KeyOf(i)).has_value());
 }
 
 TEST_P(MemoryTierTest, SmallFilesTakeSmallSlots) {
@@ -183,7 +183,7 @@ TEST_P(MemoryTierTest, SmallFilesTakeSmallSlots) {
   for (std::uint64_t i = 64; i < 68; ++i) ASSERT_TRUE(Fill(*tier_, KeyOf(i), kBlock, i).ok());
   EXPECT_EQ(tier_->usage().blocks, 68u);
   for (std::uint64_t i = 0; i < 64; ++i) {
-    EXPECT_EQ(ReadBlock(*tier_->Find(KeyOf(i))), BytesOf(i, 10'000 + i));
+    EXPECT_EQ(ReadBlock(*Find(*tier_, KeyOf(i))), BytesOf(i, 10'000 + i));
   }
 }
 
@@ -193,11 +193,11 @@ TEST_P(MemoryTierTest, ClassesGiveWayToEachOther) {
     for (std::uint64_t i = 0; i < 200; ++i) {
       ASSERT_TRUE(Fill(*tier_, KeyOf(1000 + i), 60'000, i).ok()) << round;
     }
-    EXPECT_EQ(ReadBlock(*tier_->Find(KeyOf(1199))), BytesOf(199, 60'000));
+    EXPECT_EQ(ReadBlock(*Find(*tier_, KeyOf(1199))), BytesOf(199, 60'000));
     for (std::uint64_t i = 0; i < 12; ++i) {
       ASSERT_TRUE(Fill(*tier_, KeyOf(i), kBlock, i).ok()) << round;
     }
-    EXPECT_EQ(ReadBlock(*tier_->Find(KeyOf(11))), BytesOf(11, kBlock));
+    EXPECT_EQ(ReadBlock(*Find(*tier_, KeyOf(11))), BytesOf(11, kBlock));
   }
 }
 
@@ -218,7 +218,7 @@ TEST_P(MemoryTierTest, RecheckFindsAFlippedBit) {
   close(fd);
 
   EXPECT_EQ(tier_->Recheck(KeyOf(1)).error().code(), Code::kCorrupt);
-  EXPECT_FALSE(tier_->Find(KeyOf(1)).has_value());
+  EXPECT_FALSE(Find(*tier_, KeyOf(1)).has_value());
   EXPECT_TRUE(tier_->Recheck(KeyOf(2)).ok());
   EXPECT_TRUE(Fill(*tier_, KeyOf(1), kBlock, 1).ok());
   EXPECT_TRUE(tier_->Recheck(KeyOf(1)).ok());
@@ -266,7 +266,7 @@ TEST_P(MemoryTierTest, TheIndexNamesWhatIsHeldAndNothingElse) {
   EXPECT_EQ(headers[1].key, KeyOf(2));
   EXPECT_EQ(headers[1].checksums, ChecksumsOf(BytesOf(2, 70'000)));
 
-  tier_->Drop(KeyOf(1));
+  Drop(*tier_, KeyOf(1));
   ASSERT_EQ(HeadersIn(path, kIndexBytes).size(), 1u);
   EXPECT_EQ(HeadersIn(path, kIndexBytes)[0].key, KeyOf(2));
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "io/unique_fd.h"
@@ -28,6 +29,13 @@ class Segment {
   // Makes `stem`.data and `stem`.index at their full size, without pages.
   static Result<std::unique_ptr<Segment>> Create(TierFiles& files, const std::string& stem,
                                                  const SegmentLayout& layout);
+  // Takes over both from a predecessor whose segment was laid out the same way, but perhaps longer
+  // or shorter: they get their full size, and lose the chunks beyond it.
+  //
+  // Errors: kInvalidArgument: they are not both there, or not such files; those of TierFiles. Both
+  // are removed then.
+  static Result<std::unique_ptr<Segment>> Adopt(TierFiles& files, const std::string& stem,
+                                                const SegmentLayout& layout);
   // Removes both.
   ~Segment();
   Segment(const Segment&) = delete;
@@ -44,6 +52,14 @@ class Segment {
   // 4 MiB take 0.15-0.5 ms as huge pages and 2.5 ms as small ones (Linux 6.18, best and mean,
   // memory at hand), several times that where memory must be reclaimed first.
   Status Provide(std::uint64_t chunk);
+
+  // What a predecessor wrote into the index, of the chunks that it had and this segment has.
+  // Holes read as zeroes and get no pages. Only of an adopted segment.
+  Result<std::vector<std::byte>> ReadIndex() const;
+  // The adopted chunk stays, with this index. Pages that somebody took from it are zeroes now.
+  Status Keep(std::uint64_t chunk, std::span<const std::byte> index);
+  // Takes the chunk's pages away.
+  Status Discard(std::uint64_t chunk);
 
   int fd() const { return data_.fd.get(); }
   const SegmentLayout& layout() const { return layout_; }
@@ -64,11 +80,16 @@ class Segment {
   };
 
   Segment(TierFiles& files, const SegmentLayout& layout) : files_(files), layout_(layout) {}
-  static Status Open(TierFiles& files, const std::string& path, std::uint64_t bytes, File& file);
+  Status Make(const std::string& path, std::uint64_t bytes, File& file);
+  Status Stretch(std::uint64_t bytes, File& file);
+  Status Find(const std::string& stem);
+  FileRange DataOf(std::uint64_t chunk) const;
+  FileRange IndexOf(std::uint64_t chunk) const;
   static void Remove(File& file);
 
   TierFiles& files_;
   const SegmentLayout layout_;
+  std::uint64_t found_chunks_ = 0;  // Of the predecessor's that this segment has too.
   File data_;
   File index_;
 };

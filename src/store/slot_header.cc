@@ -13,7 +13,7 @@ namespace forebay {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x4853'4246;  // "FBSH" in the file.
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kCommit = 0x5449'4d43;  // "CMIT" in the file.
 
 // Offsets, as docs/formats/tier.md lists them.
@@ -22,6 +22,7 @@ constexpr std::size_t kVersionAt = 4;
 constexpr std::size_t kLengthAt = 8;
 constexpr std::size_t kGranulesAt = 12;
 constexpr std::size_t kIndexAt = 16;
+constexpr std::size_t kBlockBytesAt = 20;
 constexpr std::size_t kDomainAt = 24;
 constexpr std::size_t kDatasetAt = 32;
 constexpr std::size_t kPathAt = 48;
@@ -79,6 +80,7 @@ void WriteSlotHeader(const SlotHeader& header, std::span<std::byte> entry) {
   Put(entry, kLengthAt, header.length);
   Put(entry, kGranulesAt, granules);
   Put(entry, kIndexAt, header.key.index);
+  Put(entry, kBlockBytesAt, header.block_bytes);
   Put(entry, kDomainAt, header.key.file.domain.value);
   PutDigest(entry, kDatasetAt, header.key.file.dataset.value);
   PutDigest(entry, kPathAt, header.key.file.path);
@@ -108,7 +110,7 @@ Result<SlotHeader> DecodeSlotHeader(std::span<const std::byte> entry) {
     return Error(Code::kCorrupt, "slot header: wrong magic");
   }
   if (Get<std::uint32_t>(entry, kVersionAt) != kVersion) {
-    return Error(Code::kNotHere, "slot header: another version");
+    return Error(Code::kInvalidArgument, "slot header: another version");
   }
   SlotHeader header;
   header.length = Get<std::uint32_t>(entry, kLengthAt);
@@ -124,6 +126,7 @@ Result<SlotHeader> DecodeSlotHeader(std::span<const std::byte> entry) {
     return Error(Code::kCorrupt, "slot header: checksum differs");
   }
   header.key.index = Get<std::uint32_t>(entry, kIndexAt);
+  header.block_bytes = Get<std::uint32_t>(entry, kBlockBytesAt);
   header.key.file.domain.value = Get<std::uint64_t>(entry, kDomainAt);
   header.key.file.dataset.value = GetDigest(entry, kDatasetAt);
   header.key.file.path = GetDigest(entry, kPathAt);

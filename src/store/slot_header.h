@@ -24,7 +24,8 @@ inline constexpr std::uint32_t kHeaderLengthMax = 64u << 20;
 
 struct SlotHeader {
   BlockKey key;
-  std::uint32_t length = 0;              // Of the block, in bytes; at least 1.
+  std::uint32_t block_bytes = 0;  // Of the tier that wrote it: says where in the file `key` is.
+  std::uint32_t length = 0;       // Of the block, in bytes; at least 1.
   std::vector<std::uint32_t> checksums;  // CRC32C, one a granule of `length`.
 };
 
@@ -37,8 +38,8 @@ void EraseSlotHeader(std::span<std::byte> entry);
 
 // The header at the start of `entry`, which may be any bytes at all, and longer than the header.
 //
-// Errors: kNotHere: nothing was committed here, or by another version of this layout; kCorrupt: the
-// header is damaged.
+// Errors: kNotHere: nothing was committed here; kInvalidArgument: committed by another version of
+// this layout; kCorrupt: the header is damaged.
 Result<SlotHeader> DecodeSlotHeader(std::span<const std::byte> entry);
 
 }  // namespace forebay

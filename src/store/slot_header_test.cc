@@ -19,6 +19,7 @@ SlotHeader Example() {
     header.key.file.version.bytes[i] = static_cast<std::uint8_t>(0x40 + i);
   }
   header.key.index = 0x0a0b0c0d;
+  header.block_bytes = 4u << 20;
   header.length = kGranuleBytes + 1;
   header.checksums = {0xdeadbeef, 0x01020304};
   return header;
@@ -42,17 +43,17 @@ std::string HexOf(std::span<const std::byte> bytes) {
 TEST(SlotHeader, BytesAreTheSameForEver) {
   EXPECT_EQ(HexOf(Encoded().bytes),
             "46425348"
-            "01000000"
+            "02000000"
             "01000100"
             "02000000"
             "0d0c0b0a"
-            "00000000"
+            "00004000"
             "8877665544332211"
             "000102030405060708090a0b0c0d0e0f"
             "202122232425262728292a2b2c2d2e2f"
             "404142434445464748494a4b4c4d4e4f"
             "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
-            "86c40126"
+            "02038148"
             "434d4954"
             "efbeadde"
             "04030201");
@@ -62,6 +63,7 @@ TEST(SlotHeader, RoundTrip) {
   const Result<SlotHeader> decoded = DecodeSlotHeader(Encoded().bytes);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded.value().key, Example().key);
+  EXPECT_EQ(decoded.value().block_bytes, Example().block_bytes);
   EXPECT_EQ(decoded.value().length, Example().length);
   EXPECT_EQ(decoded.value().checksums, Example().checksums);
 }
@@ -71,6 +73,12 @@ TEST(SlotHeader, AnErasedOneIsNotThere) {
   EraseSlotHeader(entry.bytes);
   EXPECT_EQ(DecodeSlotHeader(entry.bytes).error().code(), Code::kNotHere);
   EXPECT_EQ(DecodeSlotHeader(Entry().bytes).error().code(), Code::kNotHere);
+}
+
+TEST(SlotHeader, AnotherVersionIsNotDamage) {
+  Entry entry = Encoded();
+  entry.bytes[4] = std::byte{1};
+  EXPECT_EQ(DecodeSlotHeader(entry.bytes).error().code(), Code::kInvalidArgument);
 }
 
 // Property, over every bit: a flipped one is noticed.

@@ -1,5 +1,6 @@
 #include "store/slot_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -50,9 +51,22 @@ void SlotTable::Withdraw(std::uint32_t chunk) {
   chunks_[chunk].slots.clear();
 }
 
+// What the predecessor sent from them is not known to be acknowledged.
+std::vector<SlotId> SlotTable::Adopt(std::uint32_t chunk, const FoundChunk& found) {
+  std::vector<std::uint32_t> used;
+  for (const FoundBlock& block : found.blocks) used.push_back(block.slot);
+  map_.Adopt(chunk, found.slot_bytes, used);
+  const std::vector<SlotId> ids = map_.SlotsInChunk(chunk);
+  chunks_.resize(std::max<std::size_t>(chunks_.size(), chunk + 1));
+  chunks_[chunk].generation = ids.front().generation;
+  chunks_[chunk].slots.assign(map_.chunk_bytes() / found.slot_bytes, Slot{});
+  for (const SlotId id : ids) chunks_[chunk].slots[id.slot].tainted = true;
+  return ids;
+}
+
 void SlotTable::Occupy(SlotId id, TierBlock* block) {
   Apply(id, [block](Slot& slot) {
-    CHECK(slot.use == Use::kFree && slot.pins == 0 && slot.unacknowledged == 0 && !slot.tainted);
+    CHECK(slot.use == Use::kFree && slot.pins == 0 && slot.unacknowledged == 0);
     slot.use = Use::kBusy;
     slot.block = block;
   });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/slot_map.h"
+#include "store/slot_scan.h"
 
 namespace forebay {
 
@@ -26,6 +27,10 @@ class SlotTable {
   void Restore(std::uint32_t chunk) { map_.Restore(chunk); }
   // Forgets what was sent from its slots too: they will not refer to these pages again.
   void Withdraw(std::uint32_t chunk);
+
+  // As SlotMap's. The ids of the slots with blocks, in the order of `found`: each is to be
+  // occupied.
+  std::vector<SlotId> Adopt(std::uint32_t chunk, const FoundChunk& found);
 
   // The slot, just allocated, is `block`'s. It may not be evicted before Settle.
   void Occupy(SlotId id, TierBlock* block);

@@ -14,6 +14,19 @@ TierBlock::TierBlock(const BlockKey& key, const BlockPlace& place, std::weak_ptr
   checksums_.reserve(GranulesOf(length()));
 }
 
+TierBlock::TierBlock(const BlockKey& key, const BlockPlace& place, std::weak_ptr<TierState> tier,
+                     std::vector<std::uint32_t> checksums)
+    : key_(key),
+      place_(place),
+      tier_(std::move(tier)),
+      granules_done_(GranulesOf(length())),
+      verified_(false),
+      state_(BlockHandle::State::kComplete),
+      ready_bytes_(length()),
+      checksums_(std::move(checksums)) {
+  CHECK(checksums_.size() == granules_done_);
+}
+
 TierBlock::~TierBlock() {
   if (!holds_slot) return;
   if (const std::shared_ptr<TierState> state = tier()) state->Forgotten(*this);
@@ -98,6 +111,19 @@ std::vector<std::uint32_t> TierBlock::AllChecksums() const {
   return checksums_;
 }
 
+bool TierBlock::IsIntact() {
+  if (GranuleChecksums(place_.bytes) != AllChecksums()) return false;
+  verified_.store(true, std::memory_order_release);
+  return true;
+}
+
+bool TierBlock::VerifyOnce() {
+  if (verified()) return true;
+  MutexLock lock(verifying_);
+  if (!verified() && !damaged_) damaged_ = !IsIntact();
+  return !damaged_;
+}
+
 void TierBlock::MarkComplete() {
   {
     MutexLock lock(mutex_);
@@ -116,6 +142,11 @@ void TierBlock::MarkFailed(Error error) {
     error_ = std::move(error);
   }
   WakeAll();
+}
+
+void WaitingShare::End() {
+  if (ended_.exchange(true)) return;
+  if (const std::shared_ptr<TierState> tier = block_->tier()) tier->EndWaiting(*block_);
 }
 
 void TierBlock::WakeAll() {

@@ -2,19 +2,23 @@
 
 #include <dirent.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <ranges>
 #include <sstream>
 
 #include "base/log.h"
+#include "store/memory_tier.h"
 
 namespace forebay {
 namespace {
 
 // Mounts of crashed predecessors that may lie on one another. More is not our doing.
-constexpr int kStaleMountsMax = 8;
+constexpr int kMountsMax = 8;
 
 // mountinfo(5) writes space, tab, newline and backslash in octal.
 std::string Unescaped(const std::string& text) {
@@ -66,6 +70,32 @@ Result<std::vector<std::string>> NamesIn(const std::string& path) {
   return names;
 }
 
+// The lock of what lies topmost on `path`. What was opened may have been unmounted or removed
+// before it was locked; then another owner is leaving or coming.
+Result<UniqueFd> LockTopmost(TierFiles& files, const std::string& path) {
+  Result<UniqueFd> fd = files.OpenDirectory(path);
+  if (!fd.ok()) return fd;
+  struct stat locked = {};
+  struct stat topmost = {};
+  Status status = files.Lock(fd.value().get());
+  if (status.ok() && (fstat(fd.value().get(), &locked) != 0 || stat(path.c_str(), &topmost) != 0 ||
+                      locked.st_dev != topmost.st_dev || locked.st_ino != topmost.st_ino)) {
+    status = Error(Code::kUnavailable, "changed while it was locked");
+  }
+  if (status.ok()) return fd;
+  if (status.error().code() != Code::kUnavailable) return std::move(status).error();
+  return Error(Code::kUnavailable, "another worker is using it; give each worker its own");
+}
+
+// Unmounts what the caller has locked by `root`. Lazily, so that the lock is held until it has left
+// the tree: somebody may be looking into it (a shell's working directory), and its memory is freed
+// when they leave.
+Status UnmountLocked(TierFiles& files, const std::string& path, UniqueFd root) {
+  if (files.Unmount(path, true).ok()) return {};
+  root.Reset();
+  return files.Unmount(path, false);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TierDirectory>> TierDirectory::Open(TierFiles& files,
@@ -79,10 +109,9 @@ Result<std::unique_ptr<TierDirectory>> TierDirectory::Open(TierFiles& files,
   std::unique_ptr<TierDirectory> directory(new TierDirectory(files, options.path));
   Status opened = directory->MakeDirectories();
   if (opened.ok()) opened = directory->LockDirectory();
-  if (opened.ok()) opened = directory->RemoveStaleMounts();
-  if (opened.ok()) opened = directory->RemoveStaleSegments();
-  const bool foreign_mount = MountSource(options.path).has_value();
-  if (opened.ok() && options.own_mount && !foreign_mount) opened = directory->Mount(options.tmpfs);
+  if (opened.ok()) opened = directory->FindSegments(directory->mounted_);
+  const bool covered = MountSource(options.path).has_value();
+  if (opened.ok() && options.own_mount && !covered) opened = directory->Mount(options.tmpfs);
   if (!opened.ok()) return std::move(opened).error().Within("tier directory " + options.path);
   return directory;
 }
@@ -97,40 +126,32 @@ Status TierDirectory::MakeDirectories() {
   }
 }
 
+// Whoever holds the lock of a mount's root owns the mount: the lock beneath cannot be reached.
 Status TierDirectory::LockDirectory() {
-  Result<UniqueFd> fd = files_.OpenDirectory(path_);
+  Result<UniqueFd> fd = LockTopmost(files_, path_);
   if (!fd.ok()) return std::move(fd).error();
-  if (Status locked = files_.Lock(fd.value().get()); !locked.ok()) {
-    if (locked.error().code() != Code::kUnavailable) return locked;
-    return Error(Code::kUnavailable, "another worker is using it; give each worker its own");
-  }
-  lock_ = std::move(fd).value();
+  mounted_ = adopted_mount_ = MountSource(path_) == kTierMountSource;
+  (mounted_ ? mount_lock_ : lock_) = std::move(fd).value();
   return {};
 }
 
-// The lock is held on what lies topmost. It must be given up to unmount that, so another starter
-// may come between; it then holds the lock beneath when this one comes to take it, or makes the
-// unmount fail. Never do two get through.
-Status TierDirectory::RemoveStaleMounts() {
-  for (int i = 0; i < kStaleMountsMax; ++i) {
-    if (MountSource(path_) != kTierMountSource) return {};
-    lock_.Reset();
-    if (Status unmounted = files_.Unmount(path_, false); !unmounted.ok()) return unmounted;
-    if (Status locked = LockDirectory(); !locked.ok()) return locked;
-  }
-  return Error(Code::kUnavailable, "too many mounts lie on it");
-}
-
-Status TierDirectory::RemoveStaleSegments() {
-  const Result<std::vector<std::string>> names = NamesIn(path_);
-  if (!names.ok()) return names.error();
+Status TierDirectory::FindSegments(bool own) {
+  Result<std::vector<std::string>> names = NamesIn(path_);
+  if (!names.ok()) return std::move(names).error();
   for (const std::string& name : names.value()) {
-    if (!IsSegmentName(name)) {
-      return Error(Code::kInvalidArgument,
-                   fmt::format("holds '{}', which is not a tier's; name an empty one", name));
+    if (IsSegmentName(name)) {
+      found_segments_.insert(name);
+      continue;
     }
+    std::error_code failed;
+    if (own && std::filesystem::remove(path_ + '/' + name, failed)) {
+      Log(Level::kWarning, "tier: removed what is not a tier's from its mount",
+          {{"directory", path_}, {"name", name}});
+      continue;
+    }
+    return Error(Code::kInvalidArgument,
+                 fmt::format("holds '{}', which is not a tier's; name an empty one", name));
   }
-  for (const std::string& name : names.value()) TierFiles::RemoveFile(path_ + '/' + name);
   return {};
 }
 
@@ -145,27 +166,59 @@ Status TierDirectory::Mount(const TmpfsOptions& options) {
     return {};
   }
   if (!mounted.ok()) return mounted;
-  mounted_ = true;
-  Result<UniqueFd> root = files_.OpenDirectory(path_);
-  if (!root.ok()) return std::move(root).error();
-  if (Status locked = files_.Lock(root.value().get()); !locked.ok()) return locked;
+  Result<UniqueFd> root = LockTopmost(files_, path_);
+  if (!root.ok()) {
+    // A starter that came between has locked it, and keeps it. Else nobody has, and this succeeds.
+    [[maybe_unused]] const Status unmounted = files_.Unmount(path_, false);
+    return std::move(root).error();
+  }
   mount_lock_ = std::move(root).value();
+  mounted_ = true;
+  // Left beneath by a predecessor that was not permitted to mount.
+  for (const std::string& name : found_segments_) TierFiles::RemoveFileAt(lock_.get(), name);
+  found_segments_.clear();
   return {};
 }
 
-void TierDirectory::UnmountOwn() {
-  mount_lock_.Reset();
-  if (files_.Unmount(path_, false).ok()) return;
-  // Somebody is looking into it (a shell's working directory). It leaves the tree now, and its
-  // memory is freed when they leave.
-  if (const Status detached = files_.Unmount(path_, true); !detached.ok()) {
-    Log(Level::kError, "tier: mount left behind", {{"error", detached.error().message()}});
+Status TierDirectory::Resize(const TmpfsOptions& options) {
+  if (!adopted_mount_) return {};
+  Status resized = files_.Remount(path_, options);
+  if (!resized.ok() && options.huge && resized.error().code() == Code::kInvalidArgument) {
+    resized = files_.Remount(path_, {.size_bytes = options.size_bytes, .huge = false});
   }
+  return resized;
 }
 
 TierDirectory::~TierDirectory() {
-  if (mounted_) UnmountOwn();
+  if (mounted_) {
+    const Status unmounted = UnmountLocked(files_, path_, std::move(mount_lock_));
+    if (!unmounted.ok()) {
+      Log(Level::kError, "tier: mount left behind", {{"error", unmounted.error().message()}});
+    }
+  }
   for (const std::string& path : made_ | std::views::reverse) TierFiles::RemoveDirectory(path);
+}
+
+Status RemoveTier(const std::string& directory) {
+  const std::shared_ptr<TierFiles> files = SystemTierFiles();
+  for (int i = 0; i <= kMountsMax; ++i) {
+    struct stat status = {};
+    if (lstat(directory.c_str(), &status) != 0 && errno == ENOENT) return {};
+    Result<UniqueFd> lock = LockTopmost(*files, directory);
+    if (!lock.ok()) return std::move(lock).error().Within("remove tier " + directory);
+    const Result<std::vector<std::string>> names = NamesIn(directory);
+    if (!names.ok()) return names.error();
+    for (const std::string& name : names.value()) {
+      if (IsSegmentName(name)) TierFiles::RemoveFileAt(lock.value().get(), name);
+    }
+    if (MountSource(directory) != kTierMountSource) {
+      TierFiles::RemoveDirectory(directory);
+      return {};
+    }
+    Status unmounted = UnmountLocked(*files, directory, std::move(lock).value());
+    if (!unmounted.ok()) return std::move(unmounted).error().Within("remove tier " + directory);
+  }
+  return Error(Code::kUnavailable, "remove tier " + directory + ": too many mounts lie on it");
 }
 
 }  // namespace forebay

@@ -1,9 +1,11 @@
 // TierDirectory: the place where a tier's segments lie, and the promise that nobody shares it.
 //
-// Invariant: what it made (directories, mount) is gone when it is destroyed; what it found is not.
+// Invariant: what it made (directories, mount) is gone when it is destroyed; so is the mount of a
+// predecessor that it took over. Directories and mounts of others are not.
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,9 +24,10 @@ class TierDirectory {
     TmpfsOptions tmpfs;
   };
 
-  // Makes the directory and its missing parents, takes its lock, removes what a crashed predecessor
-  // left (segments, mount), and mounts a tmpfs if that is wanted and permitted. A directory on
-  // which somebody else has mounted something (a container's volume) is used as it is.
+  // Makes the directory and its missing parents, and takes its lock. If a crashed predecessor's
+  // mount lies on it, that is taken over; else a tmpfs is mounted if that is wanted and permitted.
+  // A directory on which somebody else has mounted something (a container's volume) is used as it
+  // is. In a mount of ours, what is not a tier's is removed.
   //
   // Errors: kUnavailable: another worker uses it, or no room; kInvalidArgument: it holds anything
   // else, or cannot be; kDenied.
@@ -37,16 +40,19 @@ class TierDirectory {
 
   const std::string& path() const { return path_; }
   bool mounted() const { return mounted_; }
+  // Names of a predecessor's files, which are still there.
+  const std::set<std::string>& found_segments() const { return found_segments_; }
+
+  // Gives a mount that was taken over the size and huge pages of `options`. Nothing otherwise.
+  Status Resize(const TmpfsOptions& options);
 
  private:
   TierDirectory(TierFiles& files, std::string path) : files_(files), path_(std::move(path)) {}
 
   Status MakeDirectories();
   Status LockDirectory();
-  Status RemoveStaleMounts();
-  Status RemoveStaleSegments();
+  Status FindSegments(bool own);
   Status Mount(const TmpfsOptions& options);
-  void UnmountOwn();
 
   TierFiles& files_;
   const std::string path_;
@@ -54,6 +60,8 @@ class TierDirectory {
   UniqueFd lock_;                  // Of the directory beneath the mount.
   UniqueFd mount_lock_;            // Of the mount's root.
   bool mounted_ = false;
+  bool adopted_mount_ = false;
+  std::set<std::string> found_segments_;
 };
 
 }  // namespace forebay

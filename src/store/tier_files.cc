@@ -53,6 +53,16 @@ Status FallocateRange(int fd, int mode, FileRange range, const char* what) {
   return ErrorOf(fmt::format("{} {} bytes at {}", what, range.length, range.offset), number);
 }
 
+Status MountTmpfs(const std::string& path, const TmpfsOptions& options, unsigned long flags) {
+  const std::string data = fmt::format("size={},mode=0700,huge={}", options.size_bytes,
+                                       options.huge ? "within_size" : "never");
+  if (mount(kTierMountSource, path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | flags,
+            data.c_str()) == 0) {
+    return {};
+  }
+  return ErrorOf((flags == 0 ? "mount tmpfs on " : "remount tmpfs on ") + path, errno);
+}
+
 class SystemFiles final : public TierFiles {
  public:
   Result<bool> MakeDirectory(const std::string& path) override {
@@ -73,13 +83,10 @@ class SystemFiles final : public TierFiles {
   }
 
   Status Mount(const std::string& path, const TmpfsOptions& options) override {
-    const std::string data = fmt::format("size={},mode=0700,huge={}", options.size_bytes,
-                                         options.huge ? "within_size" : "never");
-    if (mount(kTierMountSource, path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              data.c_str()) == 0) {
-      return {};
-    }
-    return ErrorOf("mount tmpfs on " + path, errno);
+    return MountTmpfs(path, options, 0);
+  }
+  Status Remount(const std::string& path, const TmpfsOptions& options) override {
+    return MountTmpfs(path, options, MS_REMOUNT);
   }
 
   Status Unmount(const std::string& path, bool lazily) override {
@@ -91,6 +98,28 @@ class SystemFiles final : public TierFiles {
     UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!fd) return ErrorOf("create " + path, errno);
     return fd;
+  }
+
+  Result<FoundFile> OpenFile(const std::string& path) override {
+    // Not blocking: it may be a pipe.
+    UniqueFd fd(open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat status = {};
+    if (!fd || fstat(fd.get(), &status) != 0) return ErrorOf("open " + path, errno);
+    const bool own = S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+                     status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    if (!own) return Error(Code::kInvalidArgument, "open " + path + ": not a file of this user");
+    return FoundFile{std::move(fd), static_cast<std::uint64_t>(status.st_size)};
+  }
+
+  Status Read(int fd, std::span<std::byte> bytes) override {
+    for (std::size_t done = 0; done < bytes.size();) {
+      const ssize_t count =
+          pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return ErrorOf("read", count == 0 ? EIO : errno);
+      done += static_cast<std::size_t>(count);
+    }
+    return {};
   }
 
   Status Resize(int fd, std::uint64_t bytes) override {
@@ -123,6 +152,9 @@ void TierFiles::Unmap(std::span<std::byte> mapping) {
 }
 void TierFiles::RemoveFile(const std::string& path) {
   unlink(path.c_str());
+}
+void TierFiles::RemoveFileAt(int directory_fd, const std::string& name) {
+  unlinkat(directory_fd, name.c_str(), 0);
 }
 void TierFiles::RemoveDirectory(const std::string& path) {
   rmdir(path.c_str());

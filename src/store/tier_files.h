@@ -27,6 +27,11 @@ struct TmpfsOptions {
   bool huge = false;  // huge=within_size instead of never.
 };
 
+struct FoundFile {
+  UniqueFd fd;
+  std::uint64_t bytes = 0;
+};
+
 // The source of the tier's own mounts in mountinfo(5): tells a stale one from anybody else's.
 inline constexpr const char kTierMountSource[] = "forebay-tier";
 
@@ -42,11 +47,18 @@ class TierFiles {
   virtual Status Lock(int directory_fd) = 0;
   // kDenied where the process may not mount.
   virtual Status Mount(const std::string& path, const TmpfsOptions& options) = 0;
+  // Changes the size and the huge pages of what is mounted there.
+  virtual Status Remount(const std::string& path, const TmpfsOptions& options) = 0;
   // `lazily`: MNT_DETACH.
   virtual Status Unmount(const std::string& path, bool lazily) = 0;
 
   // A new empty file, mode 0600. An existing one is an error.
   virtual Result<UniqueFd> CreateFile(const std::string& path) = 0;
+  // One that is there. kInvalidArgument if there is none, or it is not a file that only this user
+  // can have written (regular, one name, no access for others): its bytes would be believed.
+  virtual Result<FoundFile> OpenFile(const std::string& path) = 0;
+  // All of `bytes`, from the file's start.
+  virtual Status Read(int fd, std::span<std::byte> bytes) = 0;
   virtual Status Resize(int fd, std::uint64_t bytes) = 0;
   // Gives the range pages, or fails having changed nothing that counts. New ones read as zeroes,
   // but are zeroed only when first touched.
@@ -62,6 +74,7 @@ class TierFiles {
   static void Populate(std::span<std::byte> allocated);
   static void Unmap(std::span<std::byte> mapping);
   static void RemoveFile(const std::string& path);
+  static void RemoveFileAt(int directory_fd, const std::string& name);
   static void RemoveDirectory(const std::string& path);  // Stays if it is not empty.
 };
 

@@ -2,14 +2,17 @@
 #pragma once
 
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -87,8 +90,22 @@ inline Result<BlockHandle> Fill(MemoryTier& tier, const BlockKey& key, std::uint
     FillBytes(writer->bytes(), seed);
     writer->Advance(length, true);
     writer->Complete(true);
+    // Who waited has it now; a handle that is kept no longer keeps the block.
+    if (Result<SendLease> lease = admission.value().handle.Lease(0, length); lease.ok()) {
+      lease.value().Acknowledge();
+    }
   }
   return admission.value().handle;
+}
+
+// The block if it is complete.
+inline std::optional<BlockHandle> Find(MemoryTier& tier, const BlockKey& key) {
+  if (!tier.Held(key.file, key.index + 1)[key.index]) return std::nullopt;
+  return tier.FindOrBegin(key, 1).value().handle;
+}
+
+inline void Drop(MemoryTier& tier, const BlockKey& key) {
+  tier.DropIf([&key](const BlockKey& other) { return other == key; });
 }
 
 inline Bytes ReadLease(const SendLease& lease) {
@@ -105,6 +122,21 @@ inline Bytes ReadBlock(const BlockHandle& handle) {
   Bytes bytes = ReadLease(lease.value());
   lease.value().Acknowledge();
   return bytes;
+}
+
+// Runs `act` in a process that then dies of SIGKILL: what `act` returns is never destroyed. No tier
+// of this process may live, as its threads are not there in the child.
+template <typename Act>
+void InKilledProcess(const Act& act) {
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    [[maybe_unused]] const auto alive = act();
+    CHECK(kill(getpid(), SIGKILL) == 0);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 inline TierOptions SmallTier(const TestDirectory& directory, bool own_mount = false) {

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/units.h"
+#include "base/wall_clock.h"
 #include "store/slot_header.h"
 
 namespace forebay {
@@ -22,9 +23,13 @@ Counter& EvictionCounter(const char* reason) {
 }
 
 // In the order of TierState::Reason.
-const std::array<Counter*, 5> evictions = {
-    &EvictionCounter("capacity"), &EvictionCounter("watermark"), &EvictionCounter("chunk"),
-    &EvictionCounter("recheck"), &EvictionCounter("uncacheable")};
+const std::array<Counter*, 6> evictions = {
+    &EvictionCounter("capacity"), &EvictionCounter("watermark"),   &EvictionCounter("chunk"),
+    &EvictionCounter("recheck"),  &EvictionCounter("uncacheable"), &EvictionCounter("asked")};
+
+Counter& checksum_failures =
+    Metrics().AddCounter("forebay_checksum_failures_total",
+                         "Bytes that did not match their checksum.", {{"where", "tier"}});
 
 // Memory grows ahead of demand by this much: a burst of fills at the speed of a 10 Gbit/s link for
 // 50 ms, in which the background makes 5 MB even of the slowest memory (0.1 GB/s) and usually 100.
@@ -42,6 +47,14 @@ constexpr int kStepsMax = 1000;
 
 // tmpfs counts pages of its own; the quota is for the files.
 constexpr std::uint64_t kMountSlackBytes = 1u << 20;
+
+// Blocks that were adopted and turned out damaged, in one search: each makes it begin again.
+constexpr int kDamagedMax = 3;
+
+// The part of the tier that may be kept for handles that waited for it.
+constexpr std::uint64_t kKeptShare = 2;
+
+constexpr std::uint64_t kNanosecondsPerMicrosecond = 1000;
 
 constexpr double kPercent = 100;
 constexpr double kHalf = 0.5;
@@ -70,20 +83,54 @@ Status Validate(const TierOptions& options) {
                              options.low, options.high));
   }
   if (ChunksFor(options.quota_bytes, block) == 0) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("tier: a quota of {} bytes holds no block; {} bytes would",
-                             options.quota_bytes, QuotaMin(block)));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("tier: a quota of {} bytes holds no block of {} bytes with its header; "
+                    "give --memory {} or more, or a smaller blockSize",
+                    options.quota_bytes, block, QuotaMin(block)));
   }
   return {};
 }
 
+// What became of the blocks of a predecessor, in the order of the log line.
+void CountAdoption(const TierAdoption& adoption) {
+  const auto count = [](const char* result, std::uint64_t blocks) {
+    Metrics()
+        .AddCounter("forebay_adopted_blocks_total",
+                    "Blocks that a killed worker left, by what became of them at the next start.",
+                    {{"result", result}})
+        .Add(blocks);
+  };
+  count("adopted", adoption.blocks);
+  count("damaged", adoption.damaged);
+  count("incompatible", adoption.incompatible);
+  count("duplicate", adoption.duplicate);
+  count("no_room", adoption.no_room);
+}
+
+void LogAdoption(const std::string& directory, const TierAdoption& adoption, Clock::duration took) {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+  Log(Level::kInfo, "tier: took over what a predecessor left",
+      {{"directory", directory},
+       {"blocks", adoption.blocks},
+       {"bytes", adoption.bytes},
+       {"damaged", adoption.damaged},
+       {"incompatible", adoption.incompatible},
+       {"duplicate", adoption.duplicate},
+       {"no_room", adoption.no_room},
+       {"files_removed", adoption.files_removed},
+       {"milliseconds", milliseconds}});
+}
+
 }  // namespace
 
+// Changes are counted from the time in microseconds: faster than they can come, so that a restarted
+// tier goes on above where it was.
 TierState::TierState(const TierOptions& options, std::shared_ptr<TierFiles> files)
     : options_(options),
-      layout_(LayoutFor(options.quota_bytes, options.block_bytes)),
       files_(std::move(files)),
-      slots_(MapOptions(options)) {}
+      slots_(MapOptions(options)),
+      index_(static_cast<std::uint64_t>(WallClockNanoseconds()) / kNanosecondsPerMicrosecond) {}
 
 Result<std::shared_ptr<TierState>> TierState::Create(const TierOptions& options,
                                                      std::shared_ptr<TierFiles> files) {
@@ -97,23 +144,32 @@ Result<std::shared_ptr<TierState>> TierState::Create(const TierOptions& options,
 
 Status TierState::Open() {
   constexpr std::uint64_t kHugePageBytes = 2u << 20;
-  Result<std::unique_ptr<TierDirectory>> directory =
-      TierDirectory::Open(*files_, {.path = options_.directory,
-                                    .own_mount = options_.own_mount,
-                                    .tmpfs = {.size_bytes = options_.quota_bytes + kMountSlackBytes,
-                                              .huge = options_.block_bytes % kHugePageBytes == 0}});
+  const Deadline began = Clock::now();
+  const TmpfsOptions tmpfs = {.size_bytes = options_.quota_bytes + kMountSlackBytes,
+                              .huge = options_.block_bytes % kHugePageBytes == 0};
+  Result<std::unique_ptr<TierDirectory>> directory = TierDirectory::Open(
+      *files_, {.path = options_.directory, .own_mount = options_.own_mount, .tmpfs = tmpfs});
   if (!directory.ok()) return std::move(directory).error();
   directory_ = std::move(directory).value();
-  for (std::uint64_t number = 0; number < layout_.segments(); ++number) {
-    const std::uint64_t first = number * layout_.chunks_per_segment;
-    Result<std::unique_ptr<Segment>> segment =
-        Segment::Create(*files_, fmt::format("{}/seg-{:04}", directory_->path(), number),
-                        {.chunk_bytes = layout_.chunk_bytes,
-                         .index_bytes = layout_.index_bytes,
-                         .chunks = std::min(layout_.chunks_per_segment, layout_.chunks - first)});
-    if (!segment.ok()) return std::move(segment).error();
-    segments_.push_back(std::move(segment).value());
+  const bool found = !directory_->found_segments().empty();
+  layout_ = LayoutFor(options_, *directory_, *files_);
+  Result<OpenedSegments> opened = OpenSegments(*files_, *directory_, layout_, options_.block_bytes);
+  if (!opened.ok()) return std::move(opened).error();
+  segments_ = std::move(opened.value().segments);
+  adoption_ = opened.value().adoption;
+  Adopt(opened.value().chunks);
+  if (Status resized = directory_->Resize(tmpfs); !resized.ok()) {
+    Log(Level::kWarning, "tier: its mount keeps the predecessor's size",
+        {{"directory", options_.directory}, {"error", resized.error().message()}});
   }
+  if (found) {
+    CountAdoption(adoption_);
+    LogAdoption(options_.directory, adoption_, Clock::now() - began);
+  }
+  return adoption_.blocks > 0 ? Status() : ProvideFirst();
+}
+
+Status TierState::ProvideFirst() {
   std::optional<std::uint32_t> chunk;
   {
     MutexLock lock(mutex_);
@@ -124,6 +180,37 @@ Status TierState::Open() {
                                               options_.directory);
   }
   return {};
+}
+
+void TierState::Adopt(const std::map<std::uint32_t, FoundChunk>& found) {
+  if (found.empty()) return;
+  MutexLock lock(mutex_);
+  for (std::uint32_t number = 0; number <= found.rbegin()->first; ++number) {
+    CHECK(slots_.AddChunk() == number);
+    if (const auto chunk = found.find(number); chunk != found.end()) {
+      AdoptChunk(number, chunk->second);
+    } else {
+      slots_.Withdraw(number);
+      missing_.push_back(number);
+    }
+  }
+  std::ranges::reverse(missing_);  // The lowest is taken first.
+}
+
+// They enter as blocks that nobody has read since, so the main queue gives them up before anything
+// that is read.
+void TierState::AdoptChunk(std::uint32_t number, const FoundChunk& found) {
+  const std::vector<SlotId> ids = slots_.Adopt(number, found);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const SlotHeader& header = found.blocks[i].header;
+    auto block = std::make_shared<TierBlock>(header.key, PlaceOf(ids[i], header.length),
+                                             weak_from_this(), header.checksums);
+    slots_.Occupy(ids[i], block.get());
+    slots_.Settle(ids[i]);
+    index_.Add(header.key, std::move(block));
+    index_.Completed(header.key, header.length);
+    eviction_.Inserted(header.key, found.slot_bytes);
+  }
 }
 
 Segment& TierState::SegmentOf(std::uint32_t chunk) const {
@@ -143,26 +230,47 @@ BlockPlace TierState::PlaceOf(SlotId slot, std::uint32_t length) const {
 
 // ---- Finding and beginning ----
 
-std::shared_ptr<TierBlock> TierState::FindLocked(const BlockKey& key) {
-  const auto found = index_.find(key);
-  if (found == index_.end()) return nullptr;
+std::optional<TierState::Begun> TierState::FindLocked(const BlockKey& key) {
+  Begun found;
+  found.block = index_.Find(key);
+  if (!found.block) return std::nullopt;
   eviction_.Touched(key);
-  return found->second;
+  found.waiting = !eviction_.Contains(key);
+  if (found.waiting) ++found.block->waiting;
+  return found;
 }
 
-std::shared_ptr<TierBlock> TierState::Find(const BlockKey& key) {
-  MutexLock lock(mutex_);
-  return FindLocked(key);
+std::optional<TierState::Begun> TierState::Find(const BlockKey& key) {
+  std::optional<Begun> found;
+  {
+    MutexLock lock(mutex_);
+    found = FindLocked(key);
+  }
+  if (!found || found->block->verified() || Compare(*found->block, false) == Compared::kIntact) {
+    return found;
+  }
+  return std::nullopt;
 }
 
 Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32_t length) {
+  for (int i = 0; i < kDamagedMax; ++i) {
+    Result<Begun> begun = Search(key, length);
+    if (!begun.ok() || begun.value().block->verified() ||
+        Compare(*begun.value().block, false) == Compared::kIntact) {
+      return begun;
+    }
+  }
+  return Error(Code::kOverloaded, "tier: the block went before it could be compared");
+}
+
+Result<TierState::Begun> TierState::Search(const BlockKey& key, std::uint32_t length) {
   CHECK(length > 0 && length <= options_.block_bytes);
   int unusable_victims = 0;
   Step step;
   for (int i = 0; i < kStepsMax && step.kind != Step::Kind::kFull; ++i) {
     {
       MutexLock lock(mutex_);
-      if (std::shared_ptr<TierBlock> block = FindLocked(key)) return Begun{std::move(block), false};
+      if (std::optional<Begun> found = FindLocked(key)) return *std::move(found);
       if (const std::optional<SlotId> slot = slots_.Allocate(length)) {
         return Begin(key, *slot, length);
       }
@@ -178,14 +286,15 @@ Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32
 TierState::Begun TierState::Begin(const BlockKey& key, SlotId slot, std::uint32_t length) {
   auto block = std::make_shared<TierBlock>(key, PlaceOf(slot, length), weak_from_this());
   slots_.Occupy(slot, block.get());
-  index_.emplace(key, block);
+  index_.Add(key, block);
+  block->waiting = 1;
   if (refused_) {
     bytes_since_refusal_ += slots_.map().SlotBytes(slot);
     // Once the tier was turned over, it is worth asking the file system again.
     if (bytes_since_refusal_ >= slots_.map().capacity_bytes()) refused_ = false;
   }
   WakeBackground();
-  return {std::move(block), true};
+  return {std::move(block), true, true};
 }
 
 // In the order of what is lost: nothing, a few milliseconds, cached blocks.
@@ -213,12 +322,12 @@ TierState::Step TierState::EvictFor(std::uint32_t bytes, int& unusable_victims) 
     return slots_.map().SlotBytes(slot) != slot_bytes || unusable_victims >= kUnusableVictimsMax;
   };
   const auto is_pinned = [this, &chunk_must_go](const BlockKey& key) REQUIRES(mutex_) {
-    const SlotId slot = index_.at(key)->place().slot;
+    const SlotId slot = index_.Find(key)->place().slot;
     return chunk_must_go(slot) ? !slots_.ChunkEvictable(slot.chunk) : !slots_.Evictable(slot);
   };
   const std::optional<BlockKey> victim = eviction_.Victim(is_pinned);
   if (!victim) return {Step::Kind::kFull, 0};
-  TierBlock& block = *index_.at(*victim);
+  TierBlock& block = *index_.Find(*victim);
   const SlotId slot = block.place().slot;
   const bool whole_chunk = chunk_must_go(slot);
   Evict(block, Reason::kCapacity);
@@ -238,16 +347,16 @@ void TierState::EvictChunk(std::uint32_t chunk) {
 
 void TierState::Evict(TierBlock& block, Reason reason) {
   evictions[static_cast<std::size_t>(reason)]->Add();
-  Remove(block, reason == Reason::kRecheck ? Removal::kDropped : Removal::kEvicted);
+  const bool for_room = reason != Reason::kRecheck && reason != Reason::kAsked;
+  Remove(block, for_room ? Removal::kEvicted : Removal::kDropped);
 }
 
 // A complete, indexed block goes. May destroy it.
 void TierState::Remove(TierBlock& block, Removal why) {
-  complete_bytes_ -= block.length();
   eviction_.Removed(block.key(), why);
   Release(block);
   block.indexed = false;
-  index_.erase(index_.find(block.key()));
+  index_.Remove(block.key(), block.length());
 }
 
 void TierState::Release(TierBlock& block) {
@@ -260,28 +369,53 @@ void TierState::Release(TierBlock& block) {
 void TierState::Completed(TierBlock& block, bool keep) {
   // Before it can be evicted, so that the erasure comes later.
   if (keep) {
-    WriteSlotHeader(
-        {.key = block.key(), .length = block.length(), .checksums = block.AllChecksums()},
-        block.place().entry);
+    WriteSlotHeader({.key = block.key(),
+                     .block_bytes = options_.block_bytes,
+                     .length = block.length(),
+                     .checksums = block.AllChecksums()},
+                    block.place().entry);
   }
   MutexLock lock(mutex_);
   if (keep && block.indexed) {
-    complete_bytes_ += block.length();
-    slots_.Settle(block.place().slot);
-    eviction_.Inserted(block.key(), slots_.map().SlotBytes(block.place().slot));
+    Settle(block);
     WakeBackground();
     return;
   }
   // Its handles may still lease; its slot goes with the last of them. The writer keeps it alive
   // here.
   EraseSlotHeader(block.place().entry);
-  if (block.indexed) index_.erase(block.key());
+  if (block.indexed) index_.Remove(block.key(), 0);
   block.indexed = false;
+}
+
+void TierState::Settle(TierBlock& block) {
+  const SlotId slot = block.place().slot;
+  const std::uint32_t bytes = slots_.map().SlotBytes(slot);
+  slots_.Settle(slot);
+  index_.Completed(block.key(), block.length());
+  eviction_.Inserted(block.key(), bytes);
+  const bool may_be_kept =
+      kept_bytes_ == 0 || kept_bytes_ + bytes <= slots_.map().capacity_bytes() / kKeptShare;
+  if (block.waiting == 0 || !may_be_kept) return;
+  block.kept_for_waiting = true;
+  kept_bytes_ += bytes;
+  slots_.Pin(slot);
+}
+
+void TierState::EndWaiting(TierBlock& block) {
+  MutexLock lock(mutex_);
+  CHECK(block.waiting > 0);
+  if (--block.waiting > 0 || !block.kept_for_waiting) return;
+  const SlotId slot = block.place().slot;
+  block.kept_for_waiting = false;
+  kept_bytes_ -= slots_.map().SlotBytes(slot);
+  slots_.Unpin(slot);
+  WakeBackground();
 }
 
 void TierState::Failed(TierBlock& block) {
   MutexLock lock(mutex_);
-  if (block.indexed) index_.erase(block.key());
+  if (block.indexed) index_.Remove(block.key(), 0);
   block.indexed = false;
   Release(block);
 }
@@ -292,36 +426,41 @@ void TierState::Forgotten(TierBlock& block) {
   Release(block);
 }
 
-void TierState::Drop(const BlockKey& key) {
-  MutexLock lock(mutex_);
-  const auto found = index_.find(key);
-  if (found == index_.end()) return;
-  TierBlock& block = *found->second;
-  if (eviction_.Contains(key)) {
-    Remove(block, Removal::kDropped);
-  } else {
-    block.indexed = false;  // Being filled: its writer and handles go on without the index.
-    index_.erase(found);
-  }
-}
-
 Status TierState::Recheck(const BlockKey& key) {
   std::shared_ptr<TierBlock> block;
   {
     MutexLock lock(mutex_);
-    const auto found = index_.find(key);
-    if (found == index_.end() || !eviction_.Contains(key)) {
-      return Error(Code::kNotHere, "tier: no complete block to check");
-    }
-    block = found->second;
-    slots_.Pin(block->place().slot);
+    if (eviction_.Contains(key)) block = index_.Find(key);
   }
-  const bool intact = GranuleChecksums(block->place().bytes) == block->AllChecksums();
-  MutexLock lock(mutex_);
-  if (!intact && block->holds_slot) Evict(*block, Reason::kRecheck);
-  slots_.Unpin(block->place().slot);
-  if (intact) return {};
-  return Error(Code::kCorrupt, "tier: bytes differ from their checksums; dropped");
+  if (block) {
+    switch (Compare(*block, true)) {
+      case Compared::kIntact: return {};
+      case Compared::kDamaged:
+        return Error(Code::kCorrupt, "tier: bytes differ from their checksums; dropped");
+      case Compared::kGone: break;
+    }
+  }
+  return Error(Code::kNotHere, "tier: no complete block to check");
+}
+
+TierState::Compared TierState::Compare(TierBlock& block, bool again) {
+  if (!Pin(block)) return Compared::kGone;
+  const bool intact = again ? block.IsIntact() : block.VerifyOnce();
+  bool dropped = false;
+  {
+    MutexLock lock(mutex_);
+    dropped = !intact && block.holds_slot;
+    if (dropped) Evict(block, Reason::kRecheck);
+    slots_.Unpin(block.place().slot);
+  }
+  if (intact) return Compared::kIntact;
+  if (!dropped) return Compared::kGone;  // By somebody else, who has said so.
+  checksum_failures.Add();
+  Log(Level::kError, "checksum failure",
+      {{"where", "tier"},
+       {"path_digest", block.key().file.path.Hex()},
+       {"block", block.key().index}});
+  return Compared::kDamaged;
 }
 
 TierUsage TierState::usage() const {
@@ -331,7 +470,7 @@ TierUsage TierState::usage() const {
   }
   MutexLock lock(mutex_);
   usage.capacity_bytes = CapacityBytes();
-  usage.used_bytes = complete_bytes_;
+  usage.used_bytes = index_.complete_bytes();
   usage.blocks = eviction_.size();
   return usage;
 }
@@ -439,12 +578,12 @@ void TierState::WakeBackground() {
 void TierState::EvictTowardsLow() {
   lowering_ = lowering_ || IsAbove(options_.high);
   const auto is_pinned = [this](const BlockKey& key) REQUIRES(mutex_) {
-    return !slots_.Evictable(index_.at(key)->place().slot);
+    return !slots_.Evictable(index_.Find(key)->place().slot);
   };
   for (int i = 0; i < kEvictionsPerLock && lowering_; ++i) {
     const std::optional<BlockKey> victim = eviction_.Victim(is_pinned);
     lowering_ = victim.has_value() && IsAbove(options_.low);
-    if (lowering_) Evict(*index_.at(*victim), Reason::kWatermark);
+    if (lowering_) Evict(*index_.Find(*victim), Reason::kWatermark);
   }
 }
 

@@ -5,10 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
-#include <unordered_map>
 #include <vector>
 
 #include "base/mutex.h"
@@ -17,12 +18,12 @@
 #include "core/eviction.h"
 #include "core/ids.h"
 #include "core/quota.h"
+#include "store/block_index.h"
 #include "store/memory_tier.h"
 #include "store/segment.h"
 #include "store/slot_table.h"
+#include "store/tier_adoption.h"
 #include "store/tier_block.h"
-#include "store/tier_directory.h"
-#include "store/tier_files.h"
 
 namespace forebay {
 
@@ -39,20 +40,30 @@ class TierState : public std::enable_shared_from_this<TierState> {
   void Stop() { tasks_.StopAndJoin(); }
 
   // As MemoryTier's.
-  std::shared_ptr<TierBlock> Find(const BlockKey& key) EXCLUDES(mutex_);
   struct Begun {
     std::shared_ptr<TierBlock> block;
-    bool fresh = false;  // The caller must fill it.
+    bool fresh = false;    // The caller must fill it.
+    bool waiting = false;  // Counted in the block's `waiting`.
   };
+  std::optional<Begun> Find(const BlockKey& key) EXCLUDES(mutex_);
   Result<Begun> FindOrBegin(const BlockKey& key, std::uint32_t length) EXCLUDES(mutex_);
   Status Recheck(const BlockKey& key) EXCLUDES(mutex_);
-  void Drop(const BlockKey& key) EXCLUDES(mutex_);
   TierUsage usage() const EXCLUDES(mutex_);
+
+  // As MemoryTier's: for those who look at what is held as a whole (tier_held.cc).
+  std::vector<bool> Held(const FileKey& file, std::uint32_t blocks) const EXCLUDES(mutex_);
+  Result<std::vector<bool>> Verify(const FileKey& file, std::uint32_t blocks, Deadline deadline,
+                                   const std::stop_token& stop) EXCLUDES(mutex_);
+  std::uint64_t DropIf(const std::function<bool(const BlockKey&)>& matches) EXCLUDES(mutex_);
+  std::map<DatasetUid, DatasetUsage> Usage() const EXCLUDES(mutex_);
+  const TierAdoption& adoption() const { return adoption_; }
 
   // The writer is done. Readers are told afterwards, so that whoever sees the failure and asks
   // again begins anew.
   void Completed(TierBlock& block, bool keep) EXCLUDES(mutex_);
   void Failed(TierBlock& block) EXCLUDES(mutex_);
+  // A handle no longer waits for the block; see WaitingShare.
+  void EndWaiting(TierBlock& block) EXCLUDES(mutex_);
   // The block is being destroyed with its slot.
   void Forgotten(TierBlock& block) EXCLUDES(mutex_);
 
@@ -74,15 +85,25 @@ class TierState : public std::enable_shared_from_this<TierState> {
 
   TierState(const TierOptions& options, std::shared_ptr<TierFiles> files);
   Status Open();
+  Status ProvideFirst() EXCLUDES(mutex_);
+  void Adopt(const std::map<std::uint32_t, FoundChunk>& found) EXCLUDES(mutex_);
+  void AdoptChunk(std::uint32_t number, const FoundChunk& found) REQUIRES(mutex_);
   Segment& SegmentOf(std::uint32_t chunk) const;
   BlockPlace PlaceOf(SlotId slot, std::uint32_t length) const REQUIRES(mutex_);
 
-  std::shared_ptr<TierBlock> FindLocked(const BlockKey& key) REQUIRES(mutex_);
+  Result<Begun> Search(const BlockKey& key, std::uint32_t length) EXCLUDES(mutex_);
+  std::optional<Begun> FindLocked(const BlockKey& key) REQUIRES(mutex_);
   Begun Begin(const BlockKey& key, SlotId slot, std::uint32_t length) REQUIRES(mutex_);
   Step NextStep(std::uint32_t bytes, int& unusable_victims) REQUIRES(mutex_);
   Step EvictFor(std::uint32_t bytes, int& unusable_victims) REQUIRES(mutex_);
 
-  enum class Reason { kCapacity, kWatermark, kChunk, kRecheck, kUncacheable };
+  // A complete block is compared with its checksums while it is pinned, and dropped if they differ.
+  enum class Compared { kIntact, kDamaged, kGone };
+  Compared Compare(TierBlock& block, bool again) EXCLUDES(mutex_);
+  void Settle(TierBlock& block) REQUIRES(mutex_);
+  std::uint32_t DropLocked(const BlockKey& key) REQUIRES(mutex_);
+
+  enum class Reason { kCapacity, kWatermark, kChunk, kRecheck, kUncacheable, kAsked };
   void Evict(TierBlock& block, Reason reason) REQUIRES(mutex_);
   void EvictChunk(std::uint32_t chunk) REQUIRES(mutex_);
   void Remove(TierBlock& block, Removal why) REQUIRES(mutex_);
@@ -99,27 +120,28 @@ class TierState : public std::enable_shared_from_this<TierState> {
   void EvictTowardsLow() REQUIRES(mutex_);
 
   const TierOptions options_;
-  const TierLayout layout_;
   const std::shared_ptr<TierFiles> files_;
+  // Constant after Create:
   std::unique_ptr<TierDirectory> directory_;
-  std::vector<std::unique_ptr<Segment>>
-      segments_;  // Constant after Create. Go before the directory.
+  TierLayout layout_;
+  TierAdoption adoption_;
+  std::vector<std::unique_ptr<Segment>> segments_;  // Go before the directory.
 
   mutable Mutex mutex_;
   CondVar provided_;  // A chunk got pages, or did not.
   CondVar wanted_;    // Work for the background.
   SlotTable slots_ GUARDED_BY(mutex_);
   Eviction eviction_ GUARDED_BY(mutex_);
-  std::unordered_map<BlockKey, std::shared_ptr<TierBlock>, KeyHash> index_ GUARDED_BY(mutex_);
+  BlockIndex index_ GUARDED_BY(mutex_);
   std::vector<std::uint32_t> missing_ GUARDED_BY(mutex_);  // Withdrawn chunks without pages.
   std::uint32_t providing_ GUARDED_BY(mutex_) = 0;  // Withdrawn chunks that are getting them.
   bool refused_ GUARDED_BY(mutex_) = false;         // The file system had no room.
   std::uint64_t bytes_since_refusal_ GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> logged_usable_bytes_ GUARDED_BY(mutex_);
   bool background_wanted_ GUARDED_BY(mutex_) = true;
-  bool lowering_ GUARDED_BY(mutex_) = false;  // Was above `high`, is not yet down to `low`.
-  std::uint64_t complete_bytes_ GUARDED_BY(mutex_) = 0;  // Payload.
-  TaskGroup tasks_;                                      // Last: joined before what it uses goes.
+  bool lowering_ GUARDED_BY(mutex_) = false;         // Was above `high`, is not yet down to `low`.
+  std::uint64_t kept_bytes_ GUARDED_BY(mutex_) = 0;  // Of slots pinned for waiting handles.
+  TaskGroup tasks_;                                  // Last: joined before what it uses goes.
 };
 
 }  // namespace forebay

@@ -117,7 +117,7 @@ Result<Names> ReadNames(DIR* directory, const std::string& path, const std::stri
 }  // namespace
 
 Result<std::unique_ptr<Upstream>> PosixUpstream::Create(const std::string& root,
-                                                        const std::string& store) {
+                                                        const Labels& store) {
   UniqueFd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return SystemError(errno, root);
   return std::unique_ptr<Upstream>(new PosixUpstream(std::move(fd), root == "/", store));
@@ -145,8 +145,8 @@ template <typename T>
 Result<T> PosixUpstream::Counted(std::string_view method, Result<T> outcome) const {
   Metrics()
       .AddCounter("forebay_upstream_requests_total", "Requests to the under-storage.",
-                  {{"dataset", store_},
-                   {"namespace", ""},
+                  {{"dataset", store_.at("dataset")},
+                   {"namespace", store_.at("namespace")},
                    {"method", std::string(method)},
                    {"code", outcome.ok() ? "OK" : std::string(CodeName(outcome.error().code()))}})
       .Add();
@@ -259,7 +259,7 @@ Result<ReadOutcome> PosixUpstream::Read(const ReadRange& range, ByteSink& sink, 
   if (outcome.ok()) {
     Metrics()
         .AddCounter("forebay_upstream_bytes_total", "Bytes read from the under-storage.",
-                    {{"dataset", store_}, {"namespace", ""}})
+                    {{"dataset", store_.at("dataset")}, {"namespace", store_.at("namespace")}})
         .Add(range.length);
   }
   return outcome;

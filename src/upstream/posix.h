@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/metrics.h"
 #include "io/unique_fd.h"
 #include "upstream/upstream.h"
 
@@ -15,10 +16,9 @@ class Counter;
 class PosixUpstream final : public Upstream {
  public:
   // `store` is the metrics label. Errors: kNotFound, kDenied if `root` cannot be opened.
-  static Result<std::unique_ptr<Upstream>> Create(const std::string& root,
-                                                  const std::string& store);
+  static Result<std::unique_ptr<Upstream>> Create(const std::string& root, const Labels& store);
 
-  bool ProvenWhileStreaming() const override { return false; }
+  bool ProvenWhileStreaming(const std::string&) const override { return false; }
   // All three: the stop and the deadline are looked at between system calls. A file system that
   // does not answer (a dead NFS server) holds the calling thread until it does.
   // A fifo, socket or device is kInvalidArgument and is never opened blocking; a symlink that leads
@@ -32,7 +32,7 @@ class PosixUpstream final : public Upstream {
                            std::stop_token stop) override;
 
  private:
-  PosixUpstream(UniqueFd root, bool is_whole_machine, std::string store)
+  PosixUpstream(UniqueFd root, bool is_whole_machine, Labels store)
       : root_(std::move(root)), is_whole_machine_(is_whole_machine), store_(std::move(store)) {}
 
   Result<UniqueFd> Open(const std::string& path, int flags) const;
@@ -47,7 +47,7 @@ class PosixUpstream final : public Upstream {
 
   const UniqueFd root_;
   const bool is_whole_machine_;  // The root is "/": an absolute link stays beneath it.
-  const std::string store_;
+  const Labels store_;
 };
 
 }  // namespace forebay

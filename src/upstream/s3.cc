@@ -106,7 +106,7 @@ class RangeReceiver final : public S3Receiver {
 
 Result<std::unique_ptr<Upstream>> S3Upstream::Create(const std::string& bucket,
                                                      const UpstreamOptions& options,
-                                                     const std::string& store) {
+                                                     const Labels& store) {
   Result<S3Address> address = AddressOf(bucket, options);
   if (!address.ok()) return std::move(address).error();
   return std::unique_ptr<Upstream>(

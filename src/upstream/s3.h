@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/metrics.h"
 #include "upstream/s3_client.h"
 #include "upstream/s3_xml.h"
 #include "upstream/upstream.h"
@@ -18,9 +19,9 @@ class S3Upstream final : public Upstream {
   // `store` is the metrics label. Errors: kInvalidArgument (the endpoint).
   static Result<std::unique_ptr<Upstream>> Create(const std::string& bucket,
                                                   const UpstreamOptions& options,
-                                                  const std::string& store);
+                                                  const Labels& store);
 
-  bool ProvenWhileStreaming() const override { return true; }
+  bool ProvenWhileStreaming(const std::string&) const override { return true; }
   // Costs a HEAD, and a LIST unless there is a file.
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override;
@@ -33,7 +34,7 @@ class S3Upstream final : public Upstream {
 
  private:
   S3Upstream(const std::string& bucket, const UpstreamOptions& options, S3Address address,
-             const std::string& store)
+             const Labels& store)
       : client_(bucket, options, std::move(address), store) {}
 
   Result<S3Listing> ListOnce(const ListRequest& request, Deadline deadline,

@@ -66,7 +66,7 @@ class AnswerReceiver final : public HttpReceiver {
 }  // namespace
 
 S3Client::S3Client(const std::string& bucket, const UpstreamOptions& options, S3Address address,
-                   const std::string& store)
+                   const Labels& store)
     : options_(options),
       address_(std::move(address)),
       context_{.bucket = bucket,
@@ -74,9 +74,9 @@ S3Client::S3Client(const std::string& bucket, const UpstreamOptions& options, S3
                .region = options.region,
                .access_key_id = options.anonymous ? "" : options.access_key_id},
       store_(store),
-      bytes_(Metrics().AddCounter("forebay_upstream_bytes_total",
-                                  "Bytes read from the under-storage.",
-                                  {{"dataset", store}, {"namespace", ""}})),
+      bytes_(Metrics().AddCounter(
+          "forebay_upstream_bytes_total", "Bytes read from the under-storage.",
+          {{"dataset", store.at("dataset")}, {"namespace", store.at("namespace")}})),
       http_({.connections_max = options.max_connections, .ca_bundle = options.ca_bundle}),
       budget_(Clock::now()),
       rng_(static_cast<std::uint64_t>(WallClockNanoseconds())) {}
@@ -132,9 +132,11 @@ HttpRequest S3Client::Signed(const S3Request& request) const {
 void S3Client::Count(std::string_view method, const std::string& code, Deadline started) const {
   RequestSeconds().Observe(Clock::now() - started);
   Metrics()
-      .AddCounter(
-          "forebay_upstream_requests_total", "Requests to the under-storage.",
-          {{"dataset", store_}, {"namespace", ""}, {"method", std::string(method)}, {"code", code}})
+      .AddCounter("forebay_upstream_requests_total", "Requests to the under-storage.",
+                  {{"dataset", store_.at("dataset")},
+                   {"namespace", store_.at("namespace")},
+                   {"method", std::string(method)},
+                   {"code", code}})
       .Add();
 }
 

@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 
+#include "base/metrics.h"
 #include "base/mutex.h"
 #include "base/rng.h"
 #include "io/http_client.h"
@@ -43,7 +44,7 @@ class S3Receiver {
 class S3Client {
  public:
   S3Client(const std::string& bucket, const UpstreamOptions& options, S3Address address,
-           const std::string& store);
+           const Labels& store);
 
   // Sends `request` once. Nothing: the answer came whole, and `receiver` has it.
   std::optional<S3Failure> Attempt(const S3Request& request, S3Receiver& receiver,
@@ -69,7 +70,7 @@ class S3Client {
   const UpstreamOptions options_;
   const S3Address address_;
   const S3Context context_;
-  const std::string store_;  // Metrics label.
+  const Labels store_;  // Metrics label.
   Counter& bytes_;
   HttpClient http_;
   RetryBudget budget_;

@@ -79,9 +79,9 @@ class Upstream {
  public:
   virtual ~Upstream() = default;
 
-  // Whether bytes that Read has written are known to be of the version asked for as soon as they
+  // Whether bytes of the file that Read has written are known to be of the version asked for as soon as they
   // are written (S3: the response's ETag precedes them), or only once Read has succeeded (posix).
-  virtual bool ProvenWhileStreaming() const = 0;
+  virtual bool ProvenWhileStreaming(const std::string& path) const = 0;
 
   // The file at exactly `path`, else the directory of that name, else kNotFound. "" is a directory
   // if the store exists; so is an S3 key "x/" without bytes.
@@ -130,6 +130,9 @@ struct UpstreamOptions {
   bool requester_pays = false;
   std::uint32_t max_connections = 64;
   std::string ca_bundle;  // PEM file; empty: the system's.
+  // Labels in metrics; without a dataset the store's name.
+  std::string dataset;
+  std::string name_space;
   std::string access_key_id;
   Secret secret_access_key;
   Secret session_token;

@@ -115,7 +115,6 @@ Result<Drop> DecodeDrop(std::span<const std::byte> body) {
 std::vector<std::byte> Encode(const DropReply& message) {
   Encoder encoder;
   encoder.U64(message.bytes);
-  encoder.U64(message.blocks);
   return std::move(encoder).Finish();
 }
 
@@ -123,7 +122,6 @@ Result<DropReply> DecodeDropReply(std::span<const std::byte> body) {
   Decoder decoder(body);
   DropReply message;
   message.bytes = decoder.U64();
-  message.blocks = decoder.U64();
   return Finished(decoder, std::move(message));
 }
 

@@ -116,10 +116,9 @@ struct Drop {
 };
 inline constexpr std::size_t kDropPathsMax = 100'000;
 
-// kDropReply: what this worker held of it.
+// kDropReply.
 struct DropReply {
-  std::uint64_t bytes = 0;
-  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;  // What this worker held of it.
 };
 
 // kGroupReply, kMetricsReply and kStale: a text, and nothing else.

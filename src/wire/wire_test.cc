@@ -136,7 +136,7 @@ TEST(Messages, BytesOfTheGroupsQuestionsAreTheSameForEver) {
             "01000000"
             "02020202020202020202020202020202"
             "dd5b2932");
-  EXPECT_EQ(HexOf(Encode(DropReply{5, 2})), "05000000000000000200000000000000b1c100e4");
+  EXPECT_EQ(HexOf(Encode(DropReply{5})), "0500000000000000c04d09e4");
   EXPECT_EQ(HexOf(Encode(TextReply{"x"})), "01000000785b152286");
 }
 
@@ -147,7 +147,7 @@ TEST(Messages, GroupsQuestionsRoundTrip) {
             (std::vector<std::uint8_t>{1, 2}));
   const Drop drop{DatasetUid{SomeDigest(1)}, {SomeDigest(2), SomeDigest(3)}};
   EXPECT_EQ(Encode(DecodeDrop(Encode(drop)).value()), Encode(drop));
-  EXPECT_EQ(DecodeDropReply(Encode(DropReply{5, 2})).value().blocks, 2u);
+  EXPECT_EQ(DecodeDropReply(Encode(DropReply{5})).value().bytes, 5u);
   EXPECT_EQ(DecodeGroupQuestion(Encode(GroupQuestion{"a", "b"})).value().name_space, "b");
   EXPECT_EQ(DecodeTextReply(Encode(TextReply{"text"})).value().text, "text");
 }

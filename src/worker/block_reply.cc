@@ -67,7 +67,7 @@ bool BlockReply::Ready() {
 
 std::optional<ReplyFrame> BlockReply::Next() {
   if (handle_.state() == BlockHandle::State::kFailed) {
-    return ErrorFrame(handle_.error(), options_.holders);
+    return options_.failed(handle_.error());
   }
   const BlockSource source = options_.source->load();
   if (options_.fill_only) return LastFrame(source);

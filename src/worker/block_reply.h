@@ -26,6 +26,8 @@ class BlockReply : public Reply {
     std::shared_ptr<const std::atomic<BlockSource>> source;
     // Called once, with the bytes sent, when all of the range was.
     std::function<void(BlockSource, std::uint64_t)> done;
+    // The frame that ends the reply when the fill failed.
+    std::function<ReplyFrame(const Error&)> failed;
   };
 
   BlockReply(BlockHandle handle, Options options);

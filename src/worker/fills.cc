@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -56,6 +57,9 @@ struct Fills::Task {
   std::uint32_t filled = 0;  // From peers, verified; a second peer goes on from there.
   std::shared_ptr<std::atomic<BlockSource>> source;
   Deadline deadline;
+  std::set<std::string, std::less<>> asked;  // Peers, for this fill.
+  bool looked = false;                       // Control was asked for news since the last step.
+  FillAction action = FillAction::kUpstream;
 };
 
 // Takes a block's bytes from a peer straight into the slot.
@@ -111,17 +115,20 @@ class Fills::PeerReceiver : public BlockReceiver {
   std::optional<Outcome> outcome_ GUARDED_BY(mutex_);
 };
 
-Fills::Fills(FillOptions options, Peers& peers)
+Fills::Fills(FillOptions options, GroupSource& group, Peers& peers)
     : options_(options),
+      group_(group),
       peers_(peers),
       local_(std::make_shared<const std::atomic<BlockSource>>(BlockSource::kLocal)),
       upstream_queue_(options.queue_max),
       peer_queue_(options.queue_max) {
-  for (std::uint32_t i = 0; i < options_.upstream_threads; ++i) {
+  constexpr std::uint32_t kSpare = 3;  // One thread more for every three.
+  const std::uint32_t threads = options_.upstream_threads + options_.upstream_threads / kSpare + 1;
+  for (std::uint32_t i = 0; i < threads; ++i) {
     threads_.Run("fill-upstream", [this](std::stop_token) { RunUpstream(); });
   }
   for (std::uint32_t i = 0; i < options_.peer_threads; ++i) {
-    threads_.Run("fill-peer", [this](std::stop_token stop) { RunPeers(std::move(stop)); });
+    threads_.Run("fill-peer", [this](std::stop_token stop) { RunPeers(stop); });
   }
 }
 
@@ -133,32 +140,88 @@ Fills::~Fills() {
 }
 
 Fills::Source Fills::Start(FillJob job, BlockWriter writer) {
-  const bool home = peers_.IsHome(job.key.Hash64());
   auto task = std::make_shared<Task>(std::move(job), std::move(writer));
   task->deadline = Clock::now() + options_.timeout;
-  task->source = std::make_shared<std::atomic<BlockSource>>(home ? BlockSource::kUpstream
-                                                                 : BlockSource::kPeer);
+  task->source = std::make_shared<std::atomic<BlockSource>>(BlockSource::kPeer);
   const Source source = task->source;
+  const std::shared_ptr<const GroupView> view = group_.view();
+  const FillAction action = NextStep(*view, *task).action;
   {
     MutexLock lock(mutex_);
-    sources_[task->job.key] = task->source;
+    flights_[task->job.key] = {task->source, action};
   }
-  if (!(home ? upstream_queue_ : peer_queue_).TryPush(task)) {
+  HandOn(task, action);
+  return source;
+}
+
+// To the threads that can take step `action`.
+void Fills::HandOn(const TaskPointer& task, FillAction action) {
+  SetUnderWay(*task, action);
+  const bool upstream = action == FillAction::kUpstream;
+  task->source->store(upstream ? BlockSource::kUpstream : BlockSource::kPeer);
+  if (!(upstream ? upstream_queue_ : peer_queue_).TryPush(task)) {
     End(*task, Error(Code::kOverloaded, "too many blocks wait to be filled"), false);
   }
-  return source;
+}
+
+void Fills::SetUnderWay(Task& task, FillAction action) {
+  task.action = action;
+  MutexLock lock(mutex_);
+  const auto flight = flights_.find(task.job.key);
+  if (flight != flights_.end()) flight->second.under_way = action;
 }
 
 Fills::Source Fills::SourceOf(const BlockKey& key) const {
   MutexLock lock(mutex_);
-  const auto found = sources_.find(key);
-  return found == sources_.end() ? local_ : Source(found->second);
+  const auto found = flights_.find(key);
+  return found == flights_.end() ? local_ : Source(found->second.source);
+}
+
+namespace {
+
+FillView ViewOf(const GroupView& view, std::uint64_t newest, const std::string& self) {
+  return {view.placement, view.map.epoch, newest, self, view.returned};
+}
+
+}  // namespace
+
+FillStep Fills::NextStep(const GroupView& view, const Task& task) {
+  FillQuestion question = task.job.question;
+  std::uint64_t newest = group_.newest_epoch();
+  if (task.looked) {
+    // Nothing newer can be had: what is known has to do.
+    newest = view.map.epoch;
+    question.epoch = std::min(question.epoch, view.map.epoch);
+  }
+  return NextFillStep(ViewOf(view, newest, peers_.self()), question,
+                      [this, &task](std::string_view peer) {
+                        return !task.asked.contains(peer) && peers_.MayTry(peer);
+                      });
+}
+
+FillAction Fills::FirstStep(const FillQuestion& question, bool looked) {
+  const std::shared_ptr<const GroupView> view = group_.view();
+  FillQuestion known = question;
+  if (looked) known.epoch = std::min(known.epoch, view->map.epoch);
+  const std::uint64_t newest = looked ? view->map.epoch : group_.newest_epoch();
+  return NextFillStep(ViewOf(*view, newest, peers_.self()), known,
+                      [this](std::string_view peer) { return peers_.MayTry(peer); })
+      .action;
+}
+
+bool Fills::MayJoin(const BlockKey& key, const FillQuestion& question) {
+  const std::shared_ptr<const GroupView> view = group_.view();
+  MutexLock lock(mutex_);
+  const auto flight = flights_.find(key);
+  if (flight == flights_.end()) return true;  // It has ended.
+  return MayJoinFill(ViewOf(*view, view->map.epoch, peers_.self()), question,
+                     flight->second.under_way);
 }
 
 void Fills::End(Task& task, Status outcome, bool keep) {
   {
     MutexLock lock(mutex_);
-    sources_.erase(task.job.key);
+    flights_.erase(task.job.key);
   }
   if (outcome.ok()) {
     task.writer.Complete(keep);
@@ -168,30 +231,99 @@ void Fills::End(Task& task, Status outcome, bool keep) {
 }
 
 void Fills::RunUpstream() {
-  while (std::optional<std::shared_ptr<Task>> task = upstream_queue_.Pop()) {
-    FillFromUpstream(**task);
+  while (const std::optional<TaskPointer> popped = upstream_queue_.Pop()) {
+    if (!Admit(*popped)) continue;
+    const std::uint64_t store = (*popped)->job.path.store->number;
+    for (TaskPointer task = *popped; task != nullptr; task = NextOf(store)) FillFromUpstream(task);
   }
 }
 
-void Fills::RunPeers(std::stop_token stop) {
-  while (std::optional<std::shared_ptr<Task>> task = peer_queue_.Pop()) {
-    if (FillFromPeers(**task, stop)) continue;
-    (*task)->source->store(BlockSource::kUpstream);
-    if (!upstream_queue_.TryPush(*task)) {
-      End(**task, Error(Code::kOverloaded, "too many blocks wait to be filled"), false);
+// Whether the task's store may have one more fill now; else it waits for one of that store to end.
+bool Fills::Admit(const TaskPointer& task) {
+  {
+    MutexLock lock(mutex_);
+    StoreLoad& load = stores_[task->job.path.store->number];
+    if (load.running < options_.upstream_threads) {
+      ++load.running;
+      return true;
+    }
+    if (waiting_ < options_.queue_max) {
+      ++waiting_;
+      load.waiting.push_back(task);
+      return false;
+    }
+  }
+  End(*task, Error(Code::kOverloaded, "too many blocks wait for this store"), false);
+  return false;
+}
+
+Fills::TaskPointer Fills::NextOf(std::uint64_t store) {
+  MutexLock lock(mutex_);
+  StoreLoad& load = stores_[store];
+  if (load.waiting.empty() || threads_.stop_token().stop_requested()) {
+    if (--load.running == 0 && load.waiting.empty()) stores_.erase(store);
+    return nullptr;
+  }
+  TaskPointer next = std::move(load.waiting.front());
+  load.waiting.pop_front();
+  --waiting_;
+  return next;
+}
+
+void Fills::RunPeers(const std::stop_token& stop) {
+  while (const std::optional<TaskPointer> task = peer_queue_.Pop()) Advance(*task, stop);
+}
+
+// Takes steps until the block is filled or failed, or the store is to be asked.
+void Fills::Advance(const TaskPointer& task, const std::stop_token& stop) {
+  while (true) {
+    if (stop.stop_requested())
+      return End(*task, Error(Code::kCancelled, "the worker stops"), false);
+    if (Passed(task->deadline)) {
+      return End(*task, Error(Code::kDeadlineExceeded, "nobody filled the block in time"), false);
+    }
+    const std::shared_ptr<const GroupView> view = group_.view();
+    const FillStep step = NextStep(*view, *task);
+    switch (step.action) {
+      case FillAction::kAskHolder:
+      case FillAction::kAskBefore: {
+        SetUnderWay(*task, step.action);
+        const std::string peer(step.peer);
+        task->asked.insert(peer);
+        if (FillFromPeer(*task, peer, stop)) return;
+        task->looked = false;
+        break;
+      }
+      case FillAction::kRefreshFirst:
+        group_.AwaitNews(std::min(task->deadline, Clock::now() + options_.news_patience), stop);
+        task->looked = true;
+        break;
+      case FillAction::kUpstream: return HandOn(task, FillAction::kUpstream);
+      case FillAction::kStale:
+        return End(*task, Error(Code::kStale, "the group has a newer map"), false);
+      case FillAction::kNotHere:
+        return End(*task, Error(Code::kNotHere, "another worker holds the block"), false);
     }
   }
 }
 
-void Fills::FillFromUpstream(Task& task) {
-  ServedStore& store = *task.job.path.store;
-  const std::uint64_t start = std::uint64_t{task.job.key.index} * options_.block_bytes;
+void Fills::FillFromUpstream(const TaskPointer& pointer) {
+  Task& task = *pointer;
+  {
+    // The group may have changed while the task waited.
+    const std::shared_ptr<const GroupView> view = group_.view();
+    const FillAction action = NextStep(*view, task).action;
+    if (action != FillAction::kUpstream) return HandOn(pointer, action);
+  }
+  const ServedStore& store = *task.job.path.store;
+  const std::uint64_t start = std::uint64_t{task.job.key.index} * task.job.request.block_bytes;
   const ReadRange range{.path = task.job.path.path,
                         .version = task.job.request.version,
                         .file_size = task.job.request.file_size,
                         .offset = start + task.filled,
                         .length = task.writer.bytes().size() - task.filled};
-  BlockSink sink(task.writer, task.filled, store.upstream->ProvenWhileStreaming());
+  BlockSink sink(task.writer, task.filled,
+                 store.upstream->ProvenWhileStreaming(task.job.path.path));
   const Result<ReadOutcome> read =
       store.upstream->Read(range, sink, task.deadline, threads_.stop_token());
   if (!read.ok()) {
@@ -206,53 +338,62 @@ void Fills::FillFromUpstream(Task& task) {
   End(task, {}, read.value().cacheable);
 }
 
-bool Fills::FillFromPeers(Task& task, std::stop_token stop) {
-  for (const std::uint32_t member : peers_.Before(task.job.key.Hash64())) {
-    for (const bool recheck : {false, true}) {
-      Status status = FillFromPeer(task, member, recheck, stop);
-      if (status.ok()) {
-        End(task, {}, /*keep=*/true);
-        return true;
-      }
-      switch (status.error().code()) {
-        case Code::kCorrupt:
-          FillChecksumFailures().Add();
-          if (!recheck) continue;  // Once more, and the peer looks at its copy first.
-          break;
-        case Code::kNotHere:
-        case Code::kUnavailable:
-        case Code::kOverloaded:
-        case Code::kStale:
-        case Code::kInternal:
-        case Code::kDeadlineExceeded: break;
-        case Code::kNotFound:
-        case Code::kInvalidArgument:
-        case Code::kChanged:
-        case Code::kDenied:
-        case Code::kCancelled: End(task, std::move(status), false); return true;
-      }
-      Log(Level::kWarning, "peer did not fill a block",
-          {{"peer", peers_.ring().name(member)}, {"error", status.error().message()}});
-      break;
+bool Fills::FillFromPeer(Task& task, const std::string& peer, const std::stop_token& stop) {
+  for (const bool recheck : {false, true}) {
+    Status status = AskPeer(task, peer, recheck, stop);
+    if (status.ok()) {
+      End(task, {}, /*keep=*/true);
+      return true;
     }
+    switch (status.error().code()) {
+      case Code::kCorrupt:
+        FillChecksumFailures().Add();
+        if (!recheck) continue;  // Once more, and the peer looks at its copy first.
+        break;
+      case Code::kNotHere:
+      case Code::kStale:
+        // Ordinary while rings change.
+        if (task.action == FillAction::kAskBefore) return false;
+        break;
+      case Code::kUnavailable:
+      case Code::kOverloaded:
+      case Code::kInternal:
+      case Code::kDeadlineExceeded: break;
+      case Code::kNotFound:
+      case Code::kInvalidArgument:
+      case Code::kChanged:
+      case Code::kDenied: End(task, std::move(status), false); return true;
+      case Code::kCancelled:
+        // The peer left the group under this call, or this worker stops.
+        if (!stop.stop_requested()) break;
+        End(task, std::move(status), false);
+        return true;
+    }
+    Log(Level::kWarning, "peer did not fill a block",
+        {{"peer", peer}, {"error", status.error().message()}});
+    break;
   }
   return false;
 }
 
-Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::stop_token stop) {
+Status Fills::AskPeer(Task& task, const std::string& peer, bool recheck,
+                      const std::stop_token& stop) {
+  const std::shared_ptr<Channel> held = peers_.channel(peer);
+  if (held == nullptr) return Error(Code::kUnavailable, "it is no member any more");
+  Channel& channel = *held;
   BlockCall call;
   call.block = task.job.request;
   call.block.offset = task.filled;
   call.block.length = task.size() - task.filled;
   call.insist = true;
   call.peer = true;
+  call.held_only = task.action == FillAction::kAskBefore;
   call.recheck = recheck;
   call.domain = task.job.domain;
   call.deadline = task.deadline;
   const auto receiver = std::make_shared<PeerReceiver>(task);
-  Channel& channel = peers_.channel(member);
   const Deadline asked_at = Clock::now();
-  peers_.Tried(member);
+  peers_.Tried(peer);
   const Channel::CallId id = channel.StartRead(call, receiver);
   std::optional<BlockReceiver::Outcome> outcome =
       receiver->Await(channel, options_.patience, task.deadline, stop);
@@ -261,7 +402,7 @@ Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::
     // All bytes are here and verified; only the end of the call is missing.
     if (task.filled == task.size()) return {};
     if (stop.stop_requested()) return Error(Code::kCancelled, "the worker stops");
-    peers_.Failed(member);
+    peers_.Failed(peer);
     return Error(Code::kUnavailable, "it sent nothing for a while");
   }
   if (task.filled == task.size()) outcome->status = {};
@@ -270,9 +411,9 @@ Status Fills::FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::
   }
   // An error that it answered is the store's or the file's; only silence is the peer's own.
   if (outcome->status.ok() || channel.last_heard() >= asked_at) {
-    peers_.Answered(member);
+    peers_.Answered(peer);
   } else {
-    peers_.Failed(member);
+    peers_.Failed(peer);
   }
   return std::move(outcome->status);
 }

@@ -1,12 +1,15 @@
 // Fills: gets blocks that are missing, from the home or, at the home, from the upstream.
 //
-// Invariants: only a block's home reads it from the upstream, and only once (the tier hands out one
-// writer a block); while it fails, the next of its holders acts as home. Upstream fills never wait
-// for peers, so fills cannot wait for each other in a circle.
+// Each step is decided by core/fill_plan.h from what the group is known to be then. Invariants:
+// only a block's home reads it from the upstream, and only once (the tier hands out one writer a
+// block); while it fails, the next of its holders acts as home. Upstream fills never wait for
+// peers.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -14,6 +17,8 @@
 #include "base/bounded_queue.h"
 #include "base/mutex.h"
 #include "base/task_group.h"
+#include "cluster/group_view.h"
+#include "core/fill_plan.h"
 #include "store/memory_tier.h"
 #include "wire/messages.h"
 #include "worker/block_reply.h"
@@ -24,26 +29,29 @@ namespace forebay {
 
 struct FillJob {
   BlockKey key;
-  ReadBlock request;  // As it came: for peers.
+  ReadBlock request;  // As it came, but for its block size, which is known: for peers.
   StorePath path;     // For the upstream.
   DomainId domain;
+  FillQuestion question;
 };
 
 struct FillOptions {
-  std::uint32_t block_bytes = 4u << 20;
-  std::uint32_t upstream_threads = 16;  // Fills from the store at a time.
+  std::uint32_t upstream_threads = 16;  // Fills from one store at a time.
   std::uint32_t peer_threads = 16;      // Fills from other workers at a time.
   std::uint32_t queue_max = 4096;       // Fills that wait for a thread.
   // A fill has this long: its own time, not its first asker's.
   std::chrono::milliseconds timeout{30'000};
   // A peer that sends nothing for this long has failed.
   std::chrono::milliseconds patience{1500};
+  // Control is waited for so long when it has a newer map.
+  std::chrono::milliseconds news_patience{1000};
 };
 
-// Thread safety: safe.
+// Thread safety: safe. Threads: peer_threads, and a third more than upstream_threads, so that a
+// store that hangs does not stop the others.
 class Fills {
  public:
-  Fills(FillOptions options, Peers& peers);
+  Fills(FillOptions options, GroupSource& group, Peers& peers);
   ~Fills();
 
   using Source = std::shared_ptr<const std::atomic<BlockSource>>;
@@ -55,26 +63,49 @@ class Fills {
   // The source of a fill that is under way; kLocal's when there is none (any more).
   Source SourceOf(const BlockKey& key) const EXCLUDES(mutex_);
 
+  // What a fill for `question` would begin with. `looked`: control was asked for news just now.
+  FillAction FirstStep(const FillQuestion& question, bool looked);
+  // Whether `question` may wait for the fill of `key` that is under way.
+  bool MayJoin(const BlockKey& key, const FillQuestion& question) EXCLUDES(mutex_);
+
  private:
   struct Task;
   class PeerReceiver;
+  using TaskPointer = std::shared_ptr<Task>;
+  // Fills from one upstream: at most upstream_threads run, the others wait.
+  struct StoreLoad {
+    std::uint32_t running = 0;
+    std::deque<TaskPointer> waiting;
+  };
+  struct Flight {
+    std::shared_ptr<std::atomic<BlockSource>> source;
+    FillAction under_way = FillAction::kUpstream;
+  };
 
   void RunUpstream();
-  void RunPeers(std::stop_token stop);
-  void FillFromUpstream(Task& task);
-  // Whether a peer filled the block (or it failed for good). False: nobody before us could.
-  bool FillFromPeers(Task& task, std::stop_token stop);
-  Status FillFromPeer(Task& task, std::uint32_t member, bool recheck, std::stop_token stop);
+  void RunPeers(const std::stop_token& stop);
+  bool Admit(const TaskPointer& task) EXCLUDES(mutex_);
+  TaskPointer NextOf(std::uint64_t store) EXCLUDES(mutex_);
+  FillStep NextStep(const GroupView& view, const Task& task);
+  void SetUnderWay(Task& task, FillAction action) EXCLUDES(mutex_);
+  void HandOn(const TaskPointer& task, FillAction action);
+  void FillFromUpstream(const TaskPointer& task);
+  void Advance(const TaskPointer& task, const std::stop_token& stop);
+  // Whether `peer` filled the block (or it failed for good).
+  bool FillFromPeer(Task& task, const std::string& peer, const std::stop_token& stop);
+  Status AskPeer(Task& task, const std::string& peer, bool recheck, const std::stop_token& stop);
   void End(Task& task, Status outcome, bool keep) EXCLUDES(mutex_);
 
   const FillOptions options_;
+  GroupSource& group_;
   Peers& peers_;
   const Source local_;
   mutable Mutex mutex_;
-  std::unordered_map<BlockKey, std::shared_ptr<std::atomic<BlockSource>>, KeyHash> sources_
-      GUARDED_BY(mutex_);
-  BoundedQueue<std::shared_ptr<Task>> upstream_queue_;
-  BoundedQueue<std::shared_ptr<Task>> peer_queue_;
+  std::unordered_map<BlockKey, Flight, KeyHash> flights_ GUARDED_BY(mutex_);
+  std::map<std::uint64_t, StoreLoad> stores_ GUARDED_BY(mutex_);  // By number; while anything runs.
+  std::size_t waiting_ GUARDED_BY(mutex_) = 0;                    // In all of them.
+  BoundedQueue<TaskPointer> upstream_queue_;
+  BoundedQueue<TaskPointer> peer_queue_;
   TaskGroup threads_;  // Last: joined first.
 };
 

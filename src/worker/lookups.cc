@@ -30,14 +30,16 @@ std::string DirectoryOf(const std::string& path) {
 }  // namespace
 
 struct SharedLookups::Question {
-  ServedStore* store = nullptr;
+  std::shared_ptr<const ServedStore> store;
   std::string path;
   bool list = false;
   std::string after;
+  std::uint64_t refreshed = 0;
 
   // Unambiguous: the path's length precedes it.
   std::string Key() const {
-    return fmt::format("{}{}:{}:{}{}", list ? 'L' : 'S', fmt::ptr(store), path.size(), path, after);
+    return fmt::format("{}{}:{}:{}:{}{}", list ? 'L' : 'S', store->number, refreshed, path.size(),
+                       path, after);
   }
 };
 
@@ -122,14 +124,16 @@ SharedLookups::~SharedLookups() {
 }
 
 std::unique_ptr<Reply> SharedLookups::Stat(StorePath path, const RequestContext& context,
-                                           std::chrono::milliseconds max_age) {
-  return Ask({path.store, std::move(path.path), false, ""}, context, max_age);
+                                           Freshness freshness) {
+  return Ask({std::move(path.store), std::move(path.path), false, "", freshness.refreshed}, context,
+             freshness.max_age);
 }
 
 std::unique_ptr<Reply> SharedLookups::List(StorePath path, std::string after,
-                                           const RequestContext& context,
-                                           std::chrono::milliseconds max_age) {
-  return Ask({path.store, std::move(path.path), true, std::move(after)}, context, max_age);
+                                           const RequestContext& context, Freshness freshness) {
+  return Ask(
+      {std::move(path.store), std::move(path.path), true, std::move(after), freshness.refreshed},
+      context, freshness.max_age);
 }
 
 std::unique_ptr<Reply> SharedLookups::Ask(Question question, const RequestContext& context,
@@ -238,7 +242,7 @@ void SharedLookups::KeepListing(const Question& name, Deadline asked_at, std::st
       auto answer = std::make_shared<Answer>();
       answer->asked_at = asked_at;
       answer->reply.entries.push_back({"", ToWire(entry.attributes)});
-      Keep({name.store, directory + entry.name, false, ""}, std::move(answer));
+      Keep({name.store, directory + entry.name, false, "", name.refreshed}, std::move(answer));
     }
     after = page.value().next;
     if (after.empty()) return;

@@ -38,10 +38,15 @@ class SharedLookups {
   ~SharedLookups();
 
   // The reply to a Stat or List of `path`; never blocks.
-  std::unique_ptr<Reply> Stat(StorePath path, const RequestContext& context,
-                              std::chrono::milliseconds max_age);
+  // An answer that was asked for under a smaller count of refreshes is not given. With max_age
+  // max() whatever is kept is given: a name is asked for again only once it was forgotten.
+  struct Freshness {
+    std::chrono::milliseconds max_age{0};
+    std::uint64_t refreshed = 0;
+  };
+  std::unique_ptr<Reply> Stat(StorePath path, const RequestContext& context, Freshness freshness);
   std::unique_ptr<Reply> List(StorePath path, std::string after, const RequestContext& context,
-                              std::chrono::milliseconds max_age);
+                              Freshness freshness);
 
  private:
   struct Question;  // What is asked: store, path, page.

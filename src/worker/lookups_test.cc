@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 // Counts what it is asked, and answers only while its gate is open.
 class GatedUpstream : public Upstream {
  public:
-  bool ProvenWhileStreaming() const override { return true; }
+  bool ProvenWhileStreaming(const std::string&) const override { return true; }
 
   Result<Attributes> Stat(const std::string& path, Deadline deadline, std::stop_token) override {
     MutexLock lock(mutex_);
@@ -70,8 +70,10 @@ class LookupsTest : public testing::Test {
   LookupsTest() {
     auto upstream = std::make_unique<GatedUpstream>();
     upstream_ = upstream.get();
-    store_.upstream = std::move(upstream);
-    store_.dataset = "test";
+    auto store = std::make_shared<ServedStore>();
+    store->upstream = std::move(upstream);
+    store->dataset = "test";
+    store_ = std::move(store);
     lookups_ = std::make_unique<SharedLookups>(LookupOptions{});
   }
 
@@ -79,11 +81,12 @@ class LookupsTest : public testing::Test {
     std::shared_ptr<Waker> waker;
     std::unique_ptr<Reply> reply;
   };
-  Asked Stat(const std::string& path, std::chrono::milliseconds max_age) {
+  Asked Stat(const std::string& path, std::chrono::milliseconds max_age,
+             std::uint64_t refreshed = 0) {
     Asked asked{std::make_shared<Waker>(), nullptr};
     RequestContext context;
     context.waker = asked.waker;
-    asked.reply = lookups_->Stat({&store_, path}, context, max_age);
+    asked.reply = lookups_->Stat({store_, path}, context, {max_age, refreshed});
     return asked;
   }
   // The frame that the reply ends with.
@@ -103,7 +106,7 @@ class LookupsTest : public testing::Test {
                : "";
   }
 
-  ServedStore store_;
+  std::shared_ptr<const ServedStore> store_;
   GatedUpstream* upstream_ = nullptr;
   std::unique_ptr<SharedLookups> lookups_;  // Last: its threads use the store.
 };
@@ -135,6 +138,20 @@ TEST_F(LookupsTest, BoundZeroDoesNotJoinACheckThatWasSent) {
   Asked third = Stat("a", 0ms);
   Await(third);
   EXPECT_EQ(upstream_->stats(), 3) << "what is kept is older than the question";
+}
+
+// A refresh makes what was asked before it useless, however old an answer may be.
+TEST_F(LookupsTest, ARefreshAsksAgainAndAPinnedNameOnlyThen) {
+  const auto pinned = std::chrono::milliseconds::max();
+  Asked first = Stat("a", pinned);
+  EXPECT_EQ(VersionOf(Await(first)), "v1");
+  Asked second = Stat("a", pinned);
+  EXPECT_EQ(VersionOf(Await(second)), "v1");
+  Asked refreshed = Stat("a", pinned, 1);
+  EXPECT_EQ(VersionOf(Await(refreshed)), "v2");
+  Asked kept = Stat("a", pinned, 1);
+  EXPECT_EQ(VersionOf(Await(kept)), "v2");
+  EXPECT_EQ(upstream_->stats(), 2);
 }
 
 TEST_F(LookupsTest, ErrorsReachAllAndMissingIsBelievedForAMoment) {

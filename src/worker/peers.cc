@@ -1,72 +1,58 @@
 #include "worker/peers.h"
 
-#include <array>
 #include <utility>
 
 namespace forebay {
 
-Result<std::unique_ptr<Peers>> Peers::Create(const MembersFile& members, const std::string& self,
-                                             const ChannelOptions& options) {
-  std::vector<RingMember> ring_members;
-  std::map<std::string, Address> addresses;
-  for (const Member& member : members.members) {
-    Result<Address> address = ParseAddress(member.address);
-    if (!address.ok()) return std::move(address).error().Within("member " + member.name);
-    addresses.emplace(member.name, std::move(address).value());
-    ring_members.push_back({member.name, member.weight});
-  }
-  constexpr std::uint64_t kFixedEpoch = 1;  // A members file never changes while it is used.
-  Result<Ring> ring = Ring::Create(kFixedEpoch, std::move(ring_members));
-  if (!ring.ok()) return std::move(ring).error();
-  const std::optional<std::uint32_t> found = ring.value().Find(self);
-  if (!found) {
-    return Error(Code::kInvalidArgument,
-                 "--name \"" + self + "\": not in the members file; add it, or use a name of it");
-  }
-  std::vector<std::unique_ptr<Channel>> channels(ring.value().size());
-  for (std::uint32_t i = 0; i < channels.size(); ++i) {
-    if (i == *found) continue;
-    channels[i] = std::make_unique<Channel>(addresses.at(ring.value().name(i)), options);
-  }
-  return std::unique_ptr<Peers>(new Peers(std::move(ring).value(), *found, std::move(channels)));
-}
-
-Peers::Peers(Ring ring, std::uint32_t self, std::vector<std::unique_ptr<Channel>> channels)
-    : ring_(std::move(ring)),
-      self_(self),
-      channels_(std::move(channels)),
-      breakers_(channels_.size()) {}
-
-std::vector<std::uint32_t> Peers::Before(std::uint64_t hash) {
-  std::array<std::uint32_t, Ring::kHoldersMax> space{};
-  std::vector<std::uint32_t> before;
-  const Deadline now = Clock::now();
+void Peers::SetMembers(const GroupMap& map) {
+  std::map<std::string, Peer, std::less<>> gone;  // Channels end without the lock.
   MutexLock lock(mutex_);
-  for (const std::uint32_t member : ring_.Holders(hash, space)) {
-    if (member == self_) break;
-    if (breakers_[member].MayTry(now)) before.push_back(member);
+  std::map<std::string, Peer, std::less<>> now;
+  for (const MapMember& member : map.members) {
+    if (member.name == self_) continue;
+    const auto before = peers_.find(member.name);
+    if (before != peers_.end() && before->second.address == member.address) {
+      now.insert(peers_.extract(before));
+    } else {
+      const Result<Address> address = ParseAddress(member.address);
+      if (!address.ok()) continue;
+      now[member.name] = {member.address, std::make_shared<Channel>(address.value(), options_), {}};
+    }
+    now[member.name].channel->set_epoch(map.epoch);
   }
-  return before;
+  gone = std::exchange(peers_, std::move(now));
 }
 
-bool Peers::IsHome(std::uint64_t hash) const {
-  std::array<std::uint32_t, 1> home{};
-  return ring_.Holders(hash, home)[0] == self_;
-}
-
-void Peers::Tried(std::uint32_t member) {
+std::shared_ptr<Channel> Peers::channel(std::string_view member) const {
   MutexLock lock(mutex_);
-  breakers_[member].Tried(Clock::now());
+  const auto found = peers_.find(member);
+  return found == peers_.end() ? nullptr : found->second.channel;
 }
 
-void Peers::Answered(std::uint32_t member) {
+bool Peers::MayTry(std::string_view member) const {
   MutexLock lock(mutex_);
-  breakers_[member].Answered();
+  const auto found = peers_.find(member);
+  return found != peers_.end() && found->second.breaker.MayTry(Clock::now());
 }
 
-void Peers::Failed(std::uint32_t member) {
+Breaker* Peers::BreakerOf(std::string_view member) {
+  const auto found = peers_.find(member);
+  return found == peers_.end() ? nullptr : &found->second.breaker;
+}
+
+void Peers::Tried(std::string_view member) {
   MutexLock lock(mutex_);
-  breakers_[member].Failed(Clock::now());
+  if (Breaker* breaker = BreakerOf(member)) breaker->Tried(Clock::now());
+}
+
+void Peers::Answered(std::string_view member) {
+  MutexLock lock(mutex_);
+  if (Breaker* breaker = BreakerOf(member)) breaker->Answered();
+}
+
+void Peers::Failed(std::string_view member) {
+  MutexLock lock(mutex_);
+  if (Breaker* breaker = BreakerOf(member)) breaker->Failed(Clock::now());
 }
 
 }  // namespace forebay

@@ -1,16 +1,15 @@
-// Peers: the ring as this worker sees it, and its channels to the others.
+// Peers: this worker's channels to the other members of the group.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/mutex.h"
-#include "cluster/members.h"
 #include "core/choose.h"
-#include "core/ring.h"
+#include "core/membership.h"
 #include "rpc/channel.h"
 
 namespace forebay {
@@ -18,35 +17,39 @@ namespace forebay {
 // Thread safety: safe.
 class Peers {
  public:
-  // Errors: kInvalidArgument: `self` is not a member, or a member's address is no address.
-  static Result<std::unique_ptr<Peers>> Create(const MembersFile& members, const std::string& self,
-                                               const ChannelOptions& options);
+  // Knows nobody before SetMembers.
+  Peers(std::string self, ChannelOptions options)
+      : self_(std::move(self)), options_(std::move(options)) {}
 
-  const Ring& ring() const { return ring_; }
-  std::uint32_t self() const { return self_; }
+  const std::string& self() const { return self_; }
 
-  // The members that may fill the block or directory with this hash before this worker, best first;
-  // none if this worker is the home. A member that failed lately is left out: the next one acts as
-  // home meanwhile.
-  std::vector<std::uint32_t> Before(std::uint64_t hash) EXCLUDES(mutex_);
+  // The members of both rings of `map` from now on; their channels send its epoch. Who keeps name
+  // and address keeps the channel; calls to those that are gone end with kCancelled once nobody
+  // uses them.
+  void SetMembers(const GroupMap& map) EXCLUDES(mutex_);
 
-  // Whether this worker is the home of `hash`, whoever is well.
-  bool IsHome(std::uint64_t hash) const;
+  // Null: not a member, or this worker, or its address is none.
+  std::shared_ptr<Channel> channel(std::string_view member) const EXCLUDES(mutex_);
 
-  Channel& channel(std::uint32_t member) { return *channels_[member]; }
+  // Whether `member` is known and was not failing lately: another one acts in its place meanwhile.
+  bool MayTry(std::string_view member) const EXCLUDES(mutex_);
   // A request is sent to `member`; Answered (whatever the answer) or Failed follows.
-  void Tried(std::uint32_t member) EXCLUDES(mutex_);
-  void Answered(std::uint32_t member) EXCLUDES(mutex_);
-  void Failed(std::uint32_t member) EXCLUDES(mutex_);
+  void Tried(std::string_view member) EXCLUDES(mutex_);
+  void Answered(std::string_view member) EXCLUDES(mutex_);
+  void Failed(std::string_view member) EXCLUDES(mutex_);
 
  private:
-  Peers(Ring ring, std::uint32_t self, std::vector<std::unique_ptr<Channel>> channels);
+  struct Peer {
+    std::string address;
+    std::shared_ptr<Channel> channel;
+    Breaker breaker;
+  };
+  Breaker* BreakerOf(std::string_view member) REQUIRES(mutex_);
 
-  const Ring ring_;
-  const std::uint32_t self_;
-  const std::vector<std::unique_ptr<Channel>> channels_;  // Null for this worker.
-  Mutex mutex_;
-  std::vector<Breaker> breakers_ GUARDED_BY(mutex_);
+  const std::string self_;
+  const ChannelOptions options_;
+  mutable Mutex mutex_;
+  std::map<std::string, Peer, std::less<>> peers_ GUARDED_BY(mutex_);
 };
 
 }  // namespace forebay

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "upstream/tree.h"
+
 namespace forebay {
 namespace {
 
@@ -25,6 +27,52 @@ bool Climbs(std::string_view path) {
   }
 }
 
+// Counts what the upstream of a dataset is asked.
+class CountedUpstream : public Upstream {
+ public:
+  CountedUpstream(std::unique_ptr<Upstream> upstream, std::shared_ptr<DatasetCounters> counters)
+      : upstream_(std::move(upstream)), counters_(std::move(counters)) {}
+
+  bool ProvenWhileStreaming(const std::string& path) const override {
+    return upstream_->ProvenWhileStreaming(path);
+  }
+  Result<Attributes> Stat(const std::string& path, Deadline deadline,
+                          std::stop_token stop) override {
+    return Counted(upstream_->Stat(path, deadline, std::move(stop)));
+  }
+  Result<ListPage> List(const std::string& directory, const std::string& after, Deadline deadline,
+                        std::stop_token stop) override {
+    return Counted(upstream_->List(directory, after, deadline, std::move(stop)));
+  }
+  Result<ReadOutcome> Read(const ReadRange& range, ByteSink& sink, Deadline deadline,
+                           std::stop_token stop) override {
+    Result<ReadOutcome> read = Counted(upstream_->Read(range, sink, deadline, std::move(stop)));
+    if (read.ok()) counters_->upstream_bytes += range.length;
+    return read;
+  }
+
+ private:
+  template <typename T>
+  Result<T> Counted(Result<T> outcome) const {
+    ++counters_->upstream_requests;
+    // That something is not there is an answer.
+    if (!outcome.ok() && outcome.error().code() != Code::kNotFound) ++counters_->upstream_errors;
+    return outcome;
+  }
+
+  const std::unique_ptr<Upstream> upstream_;
+  const std::shared_ptr<DatasetCounters> counters_;
+};
+
+bool SameMounts(const DatasetEntry& a, const DatasetEntry& b) {
+  return std::ranges::equal(a.mounts, b.mounts, [](const DatasetMount& x, const DatasetMount& y) {
+    return x.path == y.path && x.url == y.url && x.options == y.options &&
+           std::ranges::equal(x.secrets, y.secrets, [](const auto& s, const auto& t) {
+             return s.first == t.first && s.second.Reveal() == t.second.Reveal();
+           });
+  });
+}
+
 }  // namespace
 
 Result<Location> AllowedPrefix(const std::string& url) {
@@ -33,7 +81,7 @@ Result<Location> AllowedPrefix(const std::string& url) {
 }
 
 ServedStores::ServedStores(UpstreamOptions options, const std::vector<std::string>& allow)
-    : options_(std::move(options)) {
+    : in_group_(false), options_(std::move(options)) {
   for (const std::string& url : allow) {
     Result<Location> location = AllowedPrefix(url);
     if (location.ok()) {
@@ -43,6 +91,9 @@ ServedStores::ServedStores(UpstreamOptions options, const std::vector<std::strin
     }
   }
 }
+
+ServedStores::ServedStores(Environment environment)
+    : in_group_(true), environment_(std::move(environment)) {}
 
 const Location* ServedStores::Covering(const Location& location) const {
   for (const Location& prefix : allow_) {
@@ -56,6 +107,109 @@ const Location* ServedStores::Covering(const Location& location) const {
 }
 
 Result<StorePath> ServedStores::Find(const std::string& url, const std::string& path) {
+  const std::optional<DatasetUid> uid = ParseDatasetStore(url);
+  if (uid && in_group_) return FindDataset(*uid, path);
+  if (!in_group_) return FindLocation(url, path);
+  return Error(Code::kDenied,
+               fmt::format("\"{}\": workers of a group serve datasets; make one of it", url));
+}
+
+Result<StorePath> ServedStores::FindDataset(DatasetUid uid, const std::string& path) {
+  MutexLock lock(mutex_);
+  const auto entry = entries_.find(uid);
+  if (entry == entries_.end()) {
+    return Error(Code::kUnavailable,
+                 fmt::format("dataset {}: this worker does not know it (yet)", uid.value.Hex()));
+  }
+  StorePointer& store = datasets_[uid];
+  if (store == nullptr) {
+    std::shared_ptr<DatasetCounters>& counters = counters_[uid];
+    if (counters == nullptr) counters = std::make_shared<DatasetCounters>();
+    Result<std::shared_ptr<Upstream>> upstream = Mounted(*entry->second, counters);
+    if (!upstream.ok()) {
+      // Another worker may be able to, or this one after the dataset was mended.
+      return Error(Code::kUnavailable, upstream.error().message())
+          .Within("dataset " + entry->second->name);
+    }
+    auto made = std::make_shared<ServedStore>();
+    made->upstream = std::move(upstream).value();
+    made->number = ++numbers_;
+    made->dataset = entry->second->name;
+    made->name_space = entry->second->name_space;
+    made->uid = uid;
+    made->entry = entry->second;
+    made->counters = counters;
+    store = std::move(made);
+  }
+  return StorePath{store, path};
+}
+
+Result<std::shared_ptr<Upstream>> ServedStores::Mounted(
+    const DatasetEntry& entry, const std::shared_ptr<DatasetCounters>& counters) const {
+  std::vector<TreeMount> mounts;
+  for (const DatasetMount& mount : entry.mounts) {
+    const std::string where = "mount " + mount.path;
+    Result<Location> location = ParseLocation(mount.url);
+    if (!location.ok()) return std::move(location).error().Within(where);
+    OptionMap options = mount.options;
+    for (const auto& [name, secret] : mount.secrets) options[name] = secret.Reveal();
+    Result<UpstreamOptions> resolved = ResolveOptions(options, environment_);
+    if (!resolved.ok()) return std::move(resolved).error().Within(where);
+    resolved.value().dataset = entry.name;
+    resolved.value().name_space = entry.name_space;
+    Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(location.value(), resolved.value());
+    if (!upstream.ok()) return std::move(upstream).error().Within(where);
+    // A mounted directory is opened at its root; a bucket is one store, whatever part is meant.
+    const bool is_file = location.value().scheme == "file";
+    mounts.push_back(
+        {mount.path, is_file ? "" : location.value().path, std::move(upstream).value()});
+  }
+  Result<std::unique_ptr<Upstream>> tree = MakeTreeUpstream(std::move(mounts));
+  if (!tree.ok()) return std::move(tree).error();
+  return std::shared_ptr<Upstream>(
+      std::make_shared<CountedUpstream>(std::move(tree).value(), counters));
+}
+
+void ServedStores::SetDatasets(const GroupView& view) {
+  MutexLock lock(mutex_);
+  entries_ = view.datasets;
+  std::erase_if(counters_, [this](const auto& item) { return !entries_.contains(item.first); });
+  for (auto item = datasets_.begin(); item != datasets_.end();) {
+    const auto entry = entries_.find(item->first);
+    const bool stays = entry != entries_.end() && item->second != nullptr &&
+                       SameMounts(*entry->second, *item->second->entry);
+    if (!stays) {
+      item = datasets_.erase(item);
+      continue;
+    }
+    if (entry->second != item->second->entry) {
+      auto changed = std::make_shared<ServedStore>(*item->second);
+      changed->entry = entry->second;
+      changed->dataset = entry->second->name;
+      changed->name_space = entry->second->name_space;
+      item->second = std::move(changed);
+    }
+    ++item;
+  }
+}
+
+std::vector<DatasetFigures> ServedStores::Figures() const {
+  std::vector<DatasetFigures> all;
+  MutexLock lock(mutex_);
+  for (const auto& [uid, counters] : counters_) {
+    DatasetFigures figures;
+    figures.uid = uid;
+    figures.hits = counters->hits;
+    figures.misses = counters->misses;
+    figures.upstream_requests = counters->upstream_requests;
+    figures.upstream_bytes = counters->upstream_bytes;
+    figures.upstream_errors = counters->upstream_errors;
+    all.push_back(figures);
+  }
+  return all;
+}
+
+Result<StorePath> ServedStores::FindLocation(const std::string& url, const std::string& path) {
   if (!allow_status_.ok()) return allow_status_.error();
   Result<Location> parsed = ParseLocation(fmt::format("{}/", url));
   if (!parsed.ok()) return std::move(parsed).error();
@@ -87,14 +241,16 @@ Result<StorePath> ServedStores::Find(const std::string& url, const std::string& 
     }
     Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(root, options_);
     if (!upstream.ok()) return std::move(upstream).error();
-    auto store = std::make_unique<ServedStore>();
+    auto store = std::make_shared<ServedStore>();
     store->upstream = std::move(upstream).value();
+    store->number = ++numbers_;
+    store->counters = std::make_shared<DatasetCounters>();
     store->root = root.path;
     store->dataset = StoreName(location, options_);
     store->uid = DatasetUid{DigestOf(store->dataset)};
     found = stores_.emplace(UrlOf(root), std::move(store)).first;
   }
-  return StorePath{found->second.get(), std::string(relative)};
+  return StorePath{found->second, std::string(relative)};
 }
 
 }  // namespace forebay

@@ -1,6 +1,8 @@
 // ServedStores: the upstreams of a worker, and what it may fetch from them.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,22 +10,36 @@
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "cluster/group_view.h"
 #include "core/ids.h"
 #include "upstream/upstream.h"
 
 namespace forebay {
 
-// One store of a worker. Lives as long as the worker.
+// Totals of a dataset since the process started.
+struct DatasetCounters {
+  std::atomic<std::uint64_t> hits = 0;
+  std::atomic<std::uint64_t> misses = 0;
+  std::atomic<std::uint64_t> upstream_requests = 0;
+  std::atomic<std::uint64_t> upstream_bytes = 0;
+  std::atomic<std::uint64_t> upstream_errors = 0;
+};
+
+// One store of a worker, as it is now. Who holds it goes on with it when the dataset changes.
 struct ServedStore {
-  std::unique_ptr<Upstream> upstream;
-  std::string root;     // Prefix of every path that the upstream is asked for, cut off before.
-  std::string dataset;  // Label in metrics.
+  std::shared_ptr<Upstream> upstream;
+  std::uint64_t number = 0;  // Of the upstream, never used again: what is known of it hangs on it.
+  std::string root;          // Prefix of every path that the upstream is asked for, cut off before.
+  std::string dataset;       // Labels in metrics.
+  std::string name_space;
   DatasetUid uid;
+  std::shared_ptr<const DatasetEntry> entry;  // Null: a store of a members file.
+  std::shared_ptr<DatasetCounters> counters;
 };
 
 // A path in a store, as its upstream takes it.
 struct StorePath {
-  ServedStore* store = nullptr;
+  std::shared_ptr<const ServedStore> store;
   std::string path;
 };
 
@@ -33,24 +49,49 @@ Result<Location> AllowedPrefix(const std::string& url);
 // Thread safety: safe.
 class ServedStores {
  public:
-  // `allow`: URL prefixes, matched by whole components; empty: anything but "file:".
-  ServedStores(UpstreamOptions options, const std::vector<std::string>& allow);
+  using Environment = std::map<std::string, std::string>;
 
-  // The store of `url` ("s3://BUCKET" or "file://") and `path` in it.
-  // Errors: kDenied if `allow` does not cover it; kInvalidArgument; kOverloaded beyond kStoresMax.
+  // With a members file: whatever URL `allow` covers. `allow`: URL prefixes, matched by whole
+  // components; empty: anything but "file:".
+  ServedStores(UpstreamOptions options, const std::vector<std::string>& allow);
+  // In a group: its datasets, and nothing else. `environment`: for credentials that a dataset
+  // lacks.
+  explicit ServedStores(Environment environment);
+
+  // The store of `url` ("s3://BUCKET", "file://" or "dataset:UID") and `path` in it.
+  // Errors: kDenied if `allow` does not cover it; kInvalidArgument; kOverloaded beyond kStoresMax;
+  // kUnavailable: the dataset is not known (yet), or its mounts make no store.
   Result<StorePath> Find(const std::string& url, const std::string& path) EXCLUDES(mutex_);
+
+  // The datasets there are from now on. Those that were there keep their counters, and their
+  // upstream unless their mounts changed.
+  void SetDatasets(const GroupView& view) EXCLUDES(mutex_);
+
+  // Of all datasets that are there: counters only.
+  std::vector<DatasetFigures> Figures() const EXCLUDES(mutex_);
 
  private:
   static constexpr std::size_t kStoresMax = 64;
+  using StorePointer = std::shared_ptr<const ServedStore>;
 
   // The prefix that covers `location`, if any.
   const Location* Covering(const Location& location) const;
+  Result<StorePath> FindDataset(DatasetUid uid, const std::string& path) EXCLUDES(mutex_);
+  Result<StorePath> FindLocation(const std::string& url, const std::string& path) EXCLUDES(mutex_);
+  Result<std::shared_ptr<Upstream>> Mounted(const DatasetEntry& entry,
+                                            const std::shared_ptr<DatasetCounters>& counters) const;
 
+  const bool in_group_;
   const UpstreamOptions options_;
+  const Environment environment_;
   std::vector<Location> allow_;
   Status allow_status_;
-  Mutex mutex_;
-  std::map<std::string, std::unique_ptr<ServedStore>> stores_ GUARDED_BY(mutex_);
+  mutable Mutex mutex_;
+  std::uint64_t numbers_ GUARDED_BY(mutex_) = 0;
+  std::map<std::string, StorePointer> stores_ GUARDED_BY(mutex_);
+  std::map<DatasetUid, std::shared_ptr<const DatasetEntry>> entries_ GUARDED_BY(mutex_);
+  std::map<DatasetUid, std::shared_ptr<DatasetCounters>> counters_ GUARDED_BY(mutex_);
+  std::map<DatasetUid, StorePointer> datasets_ GUARDED_BY(mutex_);  // Made when first asked for.
 };
 
 }  // namespace forebay

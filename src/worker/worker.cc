@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/metrics.h"
 #include "base/units.h"
+#include "cluster/group_view.h"
 #include "rpc/server.h"
 #include "upstream/upstream.h"
 #include "worker/block_service.h"
@@ -27,7 +30,8 @@ std::uint64_t RandomId() {
   return id;
 }
 
-Status Validated(const WorkerOptions& options) {
+// Of a members file.
+Status ValidMember(const WorkerOptions& options) {
   const Member* self = nullptr;
   for (const Member& member : options.members.members) {
     if (member.name == options.name) self = &member;
@@ -42,29 +46,45 @@ Status Validated(const WorkerOptions& options) {
                  fmt::format("--address \"{}\": the members file says {} for {}; make them agree",
                              options.address.text, self->address, options.name));
   }
+  if (options.insecure && options.members.allow.empty()) {
+    return Error(Code::kInvalidArgument,
+                 "--insecure: needs `allow` in the members file: the URL prefixes that workers may "
+                 "fetch for anybody who connects");
+  }
+  return {};
+}
+
+Status Validated(const WorkerOptions& options) {
   if (!options.address.is_local() && !options.insecure) {
     return Error(Code::kInvalidArgument,
                  fmt::format("--address \"{}\": beyond loopback nobody is authenticated yet; add "
                              "--insecure if the network is private, or listen on 127.0.0.1",
                              options.address.text));
   }
-  if (options.insecure && options.members.allow.empty()) {
-    return Error(Code::kInvalidArgument,
-                 "--insecure: needs `allow` in the members file: the URL prefixes that workers may "
-                 "fetch for anybody who connects");
-  }
   if (options.upstream_concurrency < 1 || options.upstream_concurrency > kConcurrencyMax) {
     return Error(Code::kInvalidArgument,
                  fmt::format("--upstream-concurrency {}: 1 to {}", options.upstream_concurrency,
                              kConcurrencyMax));
   }
-  return {};
+  return options.control ? Status() : ValidMember(options);
+}
+
+// A connection takes a socket and an event descriptor; the store, peers and the tier need some too.
+std::uint32_t ConnectionsMax() {
+  constexpr rlim_t kOthers = 512;
+  constexpr rlim_t kMost = 4096;
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= kOthers) return 64;
+  return static_cast<std::uint32_t>(std::min((limit.rlim_cur - kOthers) / 2, kMost));
 }
 
 }  // namespace
 
-// In the order of dependence: each part is destroyed before what it uses.
+// In the order of dependence: each part is destroyed before what it uses, and the group's thread
+// and the server's end before all.
 struct Worker::State {
+  std::unique_ptr<GroupSource> group;
+  ControlLink* control = nullptr;  // It is the group, if there is a control.
   std::unique_ptr<MemoryTier> tier;
   std::unique_ptr<ServedStores> stores;
   std::unique_ptr<Peers> peers;
@@ -79,61 +99,154 @@ struct Worker::State {
       Metrics().RemoveGauge(name, {{"tier", "memory"}});
     }
   }
+
+  Status MakeGroup(const WorkerOptions& options);
+  Status MakeTier(const WorkerOptions& options, std::uint32_t block_bytes);
+  void SetView(const GroupView& view);
+  void DropGoneDatasets(const GroupView& before, const GroupView& now);
+  void TellFigures(Heartbeat& heartbeat) const;
 };
 
-Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
-  if (Status status = Validated(options); !status.ok()) return std::move(status).error();
-  Result<UpstreamOptions> upstream = ResolveOptions(options.members.options, options.environment);
-  if (!upstream.ok()) return std::move(upstream).error();
-  const std::string endpoint = upstream.value().endpoint;
-  const std::uint32_t block_bytes = options.members.block_bytes;
+Status Worker::State::MakeGroup(const WorkerOptions& options) {
+  if (!options.control) {
+    Result<std::unique_ptr<FixedGroup>> fixed = FixedGroup::Create(options.members);
+    if (!fixed.ok()) return std::move(fixed).error();
+    group = std::move(fixed).value();
+    return {};
+  }
+  ControlLinkOptions link;
+  link.control = *options.control;
+  link.name = options.name;
+  link.figures = [this](Heartbeat& heartbeat) { TellFigures(heartbeat); };
+  link.on_view = [this](const std::shared_ptr<const GroupView>& view) { SetView(*view); };
+  auto made = std::make_unique<ControlLink>(link, RandomId());
+  control = made.get();
+  group = std::move(made);
+  return {};
+}
 
-  auto state = std::make_unique<State>();
-  Result<std::unique_ptr<Peers>> peers = Peers::Create(
-      options.members, options.name,
-      ChannelOptions{.reader_id = RandomId(), .block_bytes = block_bytes, .endpoint = endpoint});
-  if (!peers.ok()) return std::move(peers).error();
-  state->peers = std::move(peers).value();
-
+Status Worker::State::MakeTier(const WorkerOptions& options, std::uint32_t block_bytes) {
   TierOptions tier_options;
   tier_options.directory = options.tier_directory;
   tier_options.own_mount = options.own_mount;
   tier_options.quota_bytes = options.memory_bytes;
   tier_options.block_bytes = block_bytes;
-  Result<std::unique_ptr<MemoryTier>> tier = MemoryTier::Create(std::move(tier_options));
-  if (!tier.ok()) return std::move(tier).error();
-  state->tier = std::move(tier).value();
-  MemoryTier* raw_tier = state->tier.get();
+  Result<std::unique_ptr<MemoryTier>> made = MemoryTier::Create(std::move(tier_options));
+  if (!made.ok()) return std::move(made).error();
+  tier = std::move(made).value();
+  MemoryTier* raw = tier.get();
   Metrics().SetGauge("forebay_cache_used_bytes", "Bytes of blocks held.", {{"tier", "memory"}},
-                     [raw_tier] { return static_cast<double>(raw_tier->usage().used_bytes); });
+                     [raw] { return static_cast<double>(raw->usage().used_bytes); });
   Metrics().SetGauge("forebay_cache_capacity_bytes", "Quota of the tier.", {{"tier", "memory"}},
-                     [raw_tier] { return static_cast<double>(raw_tier->usage().capacity_bytes); });
+                     [raw] { return static_cast<double>(raw->usage().capacity_bytes); });
+  return {};
+}
 
+void Worker::State::SetView(const GroupView& view) {
+  const std::shared_ptr<const GroupView> before = group->view();
+  peers->SetMembers(view.map);
+  service->SetView(view);
+  if (control == nullptr) return;
+  stores->SetDatasets(view);
+  DropGoneDatasets(*before, view);
+}
+
+// Blocks of datasets that were deleted, or whose blocks have another size now; and, as soon as all
+// datasets are known, those that a predecessor left of others.
+void Worker::State::DropGoneDatasets(const GroupView& before, const GroupView& now) {
+  std::set<DatasetUid> gone;
+  for (const auto& [uid, entry] : before.datasets) {
+    const auto found = now.datasets.find(uid);
+    if (found == now.datasets.end() || found->second->block_bytes != entry->block_bytes) {
+      gone.insert(uid);
+    }
+  }
+  const bool others = now.knows_all_datasets && !before.knows_all_datasets;
+  if (gone.empty() && !others) return;
+  tier->DropIf([&](const BlockKey& key) {
+    return gone.contains(key.file.dataset) || (others && !now.datasets.contains(key.file.dataset));
+  });
+}
+
+void Worker::State::TellFigures(Heartbeat& heartbeat) const {
+  const TierUsage usage = tier->usage();
+  heartbeat.capacity_bytes = usage.capacity_bytes;
+  heartbeat.used_bytes = usage.used_bytes;
+  heartbeat.blocks = usage.blocks;
+  std::map<DatasetUid, DatasetFigures> all;
+  for (const DatasetFigures& figures : stores->Figures()) all[figures.uid] = figures;
+  const std::shared_ptr<const GroupView> view = group->view();
+  for (const auto& [uid, held] : tier->Usage()) {
+    if (!view->datasets.contains(uid)) continue;
+    DatasetFigures& figures = all[uid];
+    figures.uid = uid;
+    figures.bytes = held.bytes;
+    figures.blocks = held.blocks;
+    figures.changes = held.changes;
+  }
+  for (const auto& [uid, figures] : all) heartbeat.datasets.push_back(figures);
+}
+
+Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
+  if (Status status = Validated(options); !status.ok()) return std::move(status).error();
+  Result<UpstreamOptions> upstream = ResolveOptions(options.members.options, options.environment);
+  if (!upstream.ok()) return std::move(upstream).error();
+  const bool in_group = options.control.has_value();
+  const std::string endpoint = in_group ? "" : upstream.value().endpoint;
+  const std::uint32_t block_bytes = in_group ? 0 : options.members.block_bytes;
+  const std::uint32_t block_bytes_max = in_group ? options.block_bytes_max : block_bytes;
+
+  auto state = std::make_unique<State>();
+  if (Status status = state->MakeGroup(options); !status.ok()) return std::move(status).error();
+  if (Status status = state->MakeTier(options, block_bytes_max); !status.ok()) {
+    return std::move(status).error();
+  }
+  GroupSource* group = state->group.get();
+  state->peers = std::make_unique<Peers>(
+      options.name, ChannelOptions{.reader_id = RandomId(),
+                                   .block_bytes = block_bytes,
+                                   .endpoint = endpoint,
+                                   .on_newer = [group](std::uint64_t epoch, std::string_view) {
+                                     group->Heard(epoch);
+                                   }});
   state->stores =
-      std::make_unique<ServedStores>(std::move(upstream).value(), options.members.allow);
+      in_group ? std::make_unique<ServedStores>(options.environment)
+               : std::make_unique<ServedStores>(std::move(upstream).value(), options.members.allow);
   state->fills = std::make_unique<Fills>(
-      FillOptions{.block_bytes = block_bytes, .upstream_threads = options.upstream_concurrency},
-      *state->peers);
+      FillOptions{.upstream_threads = options.upstream_concurrency}, *state->group, *state->peers);
   state->lookups = std::make_unique<SharedLookups>(LookupOptions{});
   state->service = std::make_unique<BlockService>(
-      BlockService::Parts{options.name, endpoint, block_bytes, *state->tier, *state->stores,
-                          *state->fills, *state->lookups},
-      HotFilesOptions{.members = static_cast<std::uint32_t>(options.members.members.size()),
-                      .capacity_bytes = options.memory_bytes});
+      BlockService::Parts{options.name, endpoint, block_bytes, block_bytes_max, *state->tier,
+                          *state->stores, *state->fills, *state->lookups, *state->group},
+      HotFilesOptions{.members = 1, .capacity_bytes = options.memory_bytes});
+  if (!in_group) state->SetView(*state->group->view());
   Result<std::unique_ptr<Server>> server = Server::Start(
       ServerOptions{.address = options.address,
-                    .unsent_bytes_max = std::clamp(block_bytes / 8, 16u << 10, 512u << 10)},
+                    .connections_max = ConnectionsMax(),
+                    .unsent_bytes_max = std::clamp(block_bytes_max / 8, 16u << 10, 512u << 10)},
       *state->service);
   if (!server.ok()) return std::move(server).error();
   state->server = std::move(server).value();
+  if (state->control != nullptr) state->control->Start(state->server->address().text);
   return std::unique_ptr<Worker>(new Worker(std::move(state)));
 }
 
 Worker::Worker(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
+Status Worker::AwaitJoined(std::stop_token stop) {
+  return state_->control != nullptr ? state_->control->AwaitJoined(std::move(stop)) : Status();
+}
+
+void Worker::Leave() {
+  if (state_->control != nullptr) state_->control->Leave();
+}
+
 Worker::~Worker() {
-  // Fills first: their writers and the replies' leases belong to the tier.
+  if (state_->control != nullptr) state_->control->Stop();
   state_->server.reset();
+  // Before the fills that its replies may still begin, and the group that they wait for.
+  state_->service.reset();
+  // Fills first: their writers and the replies' leases belong to the tier.
   state_->fills.reset();
 }
 

@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "base/result.h"
+#include "cluster/control_link.h"
 #include "cluster/members.h"
 #include "io/socket.h"
 #include "store/memory_tier.h"
@@ -14,9 +17,11 @@
 namespace forebay {
 
 struct WorkerOptions {
-  std::string name;  // One of the members.
-  Address address;   // Where it listens; what the members file says of `name`.
+  std::string name;                       // With a members file: one of its members.
+  Address address;                        // Where it listens; what a members file says of `name`.
+  std::optional<ControlAddress> control;  // The group's. None: `members` is the group, for ever.
   MembersFile members;
+  std::uint32_t block_bytes_max = 4u << 20;        // In a group: of the datasets that it takes.
   std::map<std::string, std::string> environment;  // For credentials and open store options.
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;
   std::string tier_directory;
@@ -28,10 +33,17 @@ struct WorkerOptions {
 // Thread safety: safe.
 class Worker {
  public:
-  // Serves once this returns.
+  // Serves once this returns. In a group it knows nothing before it has joined.
   // Errors: kInvalidArgument naming the option, its value and what would do; those of MemoryTier
   // and Listen.
   static Result<std::unique_ptr<Worker>> Start(const WorkerOptions& options);
+
+  // Waits until control knows this worker; at once with a members file. Errors: kDenied: another
+  // living worker has this name; kCancelled (within 100 ms of the stop).
+  Status AwaitJoined(std::stop_token stop);
+
+  // Tells control that this worker goes in order; call it before the end. Within 3 s.
+  void Leave();
 
   // Closes all connections, stops fills, and removes the tier. Takes at most a few seconds.
   ~Worker();

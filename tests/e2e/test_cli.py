@@ -4,8 +4,6 @@ import unittest
 
 import harness
 
-VERBS = ["worker", "cat", "stat", "ls", "cp", "verify", "bench read", "bench fill"]
-
 
 class Usage(harness.ForebayTest):
     def test_wrong_usage_is_exit_2_and_says_what_would_do(self):
@@ -53,7 +51,10 @@ class Usage(harness.ForebayTest):
         self.assertNotIn("hunter2", outcome.err)
 
     def test_every_verb_has_help(self):
-        for verb in VERBS:
+        listed = self.run_forebay("help", "--list").out.decode().splitlines()
+        verbs = [line.split("\t")[0] for line in listed if "\thidden\t" not in line]
+        self.assertIn("bench read", verbs)
+        for verb in verbs:
             for flag in ("--help", "-h"):
                 with self.subTest(verb=verb, flag=flag):
                     outcome = self.run_forebay(*verb.split(), flag)
@@ -61,8 +62,21 @@ class Usage(harness.ForebayTest):
                     self.assertIn(f"forebay {verb}", outcome.out.decode())
         overview = self.run_forebay("--help")
         self.check(overview, 0)
-        for verb in VERBS:
+        for verb in verbs:
             self.assertIn(verb, overview.out.decode())
+
+    def test_help_fits_a_terminal_and_has_an_example(self):
+        for line in self.run_forebay("help", "--list").out.decode().splitlines():
+            verb, hidden, _ = line.split("\t")
+            text = self.run_forebay("help", *verb.split()).out.decode()
+            self.assertTrue(all(len(row) <= 80 for row in text.splitlines()), text)
+            self.assertEqual(f"\nExample:\n" in text, hidden == "shown", verb)
+
+    def test_print_config_needs_nothing_else(self):
+        for verb in (["cat"], ["load"], ["worker"], ["dataset", "create"]):
+            outcome = self.run_forebay(*verb, "--print-config")
+            self.check(outcome, 0)
+            self.assertIn("  # default", outcome.out.decode())
 
     def test_version(self):
         outcome = self.run_forebay("--version")

@@ -43,9 +43,25 @@ struct Config {
   bool cuts = false;
   bool ring_changes = false;
   bool overwrites = false;
+  std::uint32_t rings_max = 0;               // Changes of the ring; 0: any number.
+  std::chrono::milliseconds hand_over{100};  // Between two; a worker knows one by half of it.
+  std::uint32_t deaf = 0;  // Map notices to readers that are lost; workers get them late.
 
   StalenessBound bound() const { return StalenessBound(staleness); }
-  bool messages_arrive() const { return lose == 0 && late == 0 && !crashes && !pauses && !cuts; }
+  // Whoever lives is heard.
+  bool prompt() const { return lose == 0 && late == 0 && !pauses && !cuts; }
+  bool messages_arrive() const { return prompt() && !crashes; }
+  // Nobody is ever refused for lack of room.
+  bool roomy() const {
+    return waiting_max >= 64 && flights_max >= 64 && waiters_max >= 64 && chunks >= 8 && stall == 0;
+  }
+  // In a prompt world silence means death, however long the store takes.
+  std::chrono::milliseconds peer_patience() const {
+    return std::chrono::milliseconds(prompt() ? 1000 : 40);
+  }
+  std::chrono::milliseconds reader_patience() const {
+    return std::chrono::milliseconds(prompt() ? 5000 : 60);
+  }
 };
 
 Config DrawConfig(std::uint64_t seed);

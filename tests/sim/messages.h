@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/result.h"
+#include "core/fill_plan.h"
 #include "sim/content.h"
 #include "sim/scheduler.h"
 
@@ -35,15 +36,9 @@ class Payload {
   std::optional<Words> taken_;
 };
 
-enum class Asker : std::uint8_t {
-  kReader,
-  kHolder,   // A holder that is not home asks the home.
-  kNewHome,  // The home asks that of the previous ring: from its tier or not at all.
-};
-
 struct ReadRequest {
   std::uint64_t id = 0;  // Unique for ever.
-  Asker asker = Asker::kReader;
+  FillAsker asker = FillAsker::kReader;
   BlockName name;
   std::uint32_t words = 0;  // Of the block.
   std::uint32_t file_words = 0;
@@ -75,14 +70,23 @@ struct StatReply {
   std::uint32_t version = 0;
   std::uint64_t age_ms = 0;
 };
-struct MapNotice {};  // The map is in every message's envelope.
+struct MapRequest {};
+// The map itself, which is the envelope's. Refusals with kStale carry it too.
+struct MapNotice {};
 
 struct Message {
   NodeId from = kWorld;
   NodeId to = kWorld;
-  std::size_t map = 0;  // The newest placement that the sender knew.
-  std::variant<ReadRequest, ReadReply, Acknowledgement, Cancel, StatRequest, StatReply, MapNotice>
+  std::size_t map = 0;  // The sender's: to others only its epoch, unless CarriesMap.
+  std::variant<ReadRequest, ReadReply, Acknowledgement, Cancel, StatRequest, StatReply, MapRequest,
+               MapNotice>
       body;
+
+  bool CarriesMap() const {
+    if (const auto* read = std::get_if<ReadReply>(&body)) return read->error == Code::kStale;
+    if (const auto* stat = std::get_if<StatReply>(&body)) return stat->error == Code::kStale;
+    return std::holds_alternative<MapNotice>(body);
+  }
 };
 
 }  // namespace forebay::sim

@@ -6,7 +6,6 @@
 namespace forebay::sim {
 namespace {
 
-constexpr std::chrono::milliseconds kTimeout{60};
 constexpr std::uint32_t kOutstandingMax = 3;
 constexpr std::uint32_t kAttemptsMax = 4;
 
@@ -25,7 +24,7 @@ SimReader::SimReader(NodeId id, std::uint32_t number, World& world)
       opens_left_(world.config().opens) {}
 
 void SimReader::Receive(const Message& message) {
-  map_ = std::max(map_, message.map);
+  if (message.CarriesMap()) map_ = std::max(map_, message.map);
   if (const auto* read = std::get_if<ReadReply>(&message.body)) OnRead(message, *read);
   if (const auto* stat = std::get_if<StatReply>(&message.body)) OnStat(*stat);
 }
@@ -62,7 +61,7 @@ void SimReader::Stat(bool fresh) {
   stat_ = world_.NewId();
   stat_sent_at_ = world_.now();
   Send(World::NodeOf(map().ring().name(*home)), StatRequest{stat_, path_, fresh});
-  After(kTimeout, [this, stat = stat_] {
+  After(world_.config().reader_patience(), [this, stat = stat_] {
     if (stat_ == stat) Stat(stat_fresh_);
   });
 }
@@ -134,9 +133,9 @@ void SimReader::Read(std::uint32_t block) {
   const NodeId worker = nodes[*chosen];
   calls_.emplace(id, Call{block, worker, world_.now()});
   chooser_.Sent(worker, world_.now());
-  Send(worker, ReadRequest{id, Asker::kReader, name, world_.store().BlockWordsAt(name),
+  Send(worker, ReadRequest{id, FillAsker::kReader, name, world_.store().BlockWordsAt(name),
                            world_.store().FileWords(path_), number_ % world_.config().tenants});
-  After(kTimeout, [this, id, worker, block] {
+  After(world_.config().reader_patience(), [this, id, worker, block] {
     if (!calls_.contains(id)) return;
     Send(worker, Cancel{id});
     EndCall(id, {}, true);
@@ -190,7 +189,7 @@ void SimReader::StartDirect() {
     direct_.pop_front();
     if (open != open_ || !reading_.contains(block)) continue;
     aimd_.Started();
-    world_.ReadDirect();
+    world_.ReadDirect(map_);
     const BlockName name{path_, version_, block};
     const Clock::time_point started = world_.now();
     world_.store().Read(id_, name, [this, open, name, started](const Result<Words>& words) {

@@ -7,7 +7,8 @@
 namespace forebay::sim {
 namespace {
 
-constexpr std::chrono::milliseconds kPeerTimeout{40};
+// Until it asks for the map again.
+constexpr std::chrono::milliseconds kMapTimeout{20};
 
 // The directory of a path: every file has one of its own here.
 std::uint64_t DirectoryHash(std::uint32_t path) {
@@ -33,104 +34,157 @@ SimWorker::State::State(const Config& config)
   }
 }
 
-SimWorker::SimWorker(NodeId id, World& world) : id_(id), world_(world) {
+SimWorker::SimWorker(NodeId id, World& world) : id_(id), name_(World::NameOf(id)), world_(world) {
   Restart();
+  state_->returned = false;
 }
 
 void SimWorker::Restart() {
   state_ = std::make_unique<State>(world_.config());
-  state_->map = world_.newest_map();
+  state_->map = state_->newest_map = world_.newest_map();
+  state_->returned = true;
 }
 
 bool SimWorker::IsHome(std::uint64_t hash) const {
   const std::optional<std::uint32_t> home = map().Home(hash);
-  return home && World::NodeOf(map().ring().name(*home)) == id_;
+  return home && map().ring().name(*home) == name_;
 }
 
 void SimWorker::Receive(const Message& message) {
-  const bool newer = message.map > state_->map;
-  if (newer) {
-    state_->map = message.map;
-    state_->hot.SetMembers(
-        std::max<std::uint32_t>(1, static_cast<std::uint32_t>(map().ring().size())));
-  }
+  state_->newest_map = std::max(state_->newest_map, message.map);
+  if (message.CarriesMap()) Adopt(message.map);
   if (const auto* read = std::get_if<ReadRequest>(&message.body)) OnRead(message, *read);
   if (const auto* reply = std::get_if<ReadReply>(&message.body)) OnReply(message, *reply);
   if (const auto* ack = std::get_if<Acknowledgement>(&message.body)) OnAcknowledgement(ack->send);
   if (const auto* cancel = std::get_if<Cancel>(&message.body)) OnCancel(message.from, cancel->id);
-  if (const auto* stat = std::get_if<StatRequest>(&message.body)) OnStat(message.from, *stat);
+  if (const auto* stat = std::get_if<StatRequest>(&message.body)) OnStat(message, *stat);
 }
 
-// Requests that this worker must not serve by what it knows of the rings.
-bool SimWorker::Refuses(const ReadRequest& request, bool older_map) const {
-  const std::uint64_t hash = KeyOf(request.name).Hash64();
-  if (request.asker == Asker::kHolder) return !IsHome(hash);
-  return request.asker == Asker::kReader && older_map && !IsHome(hash);
+// A newer map: what waited for it is decided anew.
+void SimWorker::Adopt(std::size_t number) {
+  if (number <= state_->map) return;
+  state_->map = number;
+  const Ring& ring = map().ring();
+  const std::optional<std::uint32_t> self = ring.Find(name_);
+  if (self && map().masked(*self)) state_->returned = true;
+  state_->hot.SetMembers(std::max<std::uint32_t>(1, static_cast<std::uint32_t>(ring.size())));
+  std::vector<BlockKey> waiting;
+  for (auto& [key, fill] : state_->fills) {
+    fill.peers.clear();
+    if (fill.at == FillAction::kRefreshFirst) waiting.push_back(key);
+  }
+  for (const BlockKey& key : waiting) Advance(key);
+  for (const Message& message : std::exchange(state_->parked, {})) {
+    if (const auto* read = std::get_if<ReadRequest>(&message.body)) AnswerRead(message, *read);
+    if (const auto* stat = std::get_if<StatRequest>(&message.body)) OnStat(message, *stat);
+  }
+}
+
+// Asks control until the newest map is here.
+void SimWorker::Refresh() {
+  if (state_->map >= state_->newest_map) return;
+  Send(kWorld, MapRequest{});
+  world_.scheduler().After(kMapTimeout, id_, [this] { Refresh(); });
+}
+
+void SimWorker::Park(const Message& message) {
+  state_->parked.push_back(message);
+  Refresh();
+}
+
+FillView SimWorker::View() const {
+  return {map(), state_->map, state_->newest_map, name_, state_->returned};
+}
+
+FillStep SimWorker::NextStep(const FillQuestion& question, const std::set<NodeId>& asked) const {
+  return NextFillStep(View(), question, [&asked](std::string_view peer) {
+    return !asked.contains(World::NodeOf(peer));
+  });
 }
 
 void SimWorker::OnRead(const Message& message, const ReadRequest& request) {
   ++state_->unanswered[request.id];
+  AnswerRead(message, request);
+}
+
+void SimWorker::AnswerRead(const Message& message, const ReadRequest& request) {
   const BlockKey key = KeyOf(request.name);
+  const FillQuestion question{key.Hash64(), request.asker, message.map};
   std::uint32_t holders = 1;
-  if (request.asker == Asker::kReader) {
+  if (request.asker == FillAsker::kReader) {
     holders = state_->hot.Read(key.file, message.from,
                                std::uint64_t{request.file_words} * kWordBytes, world_.now());
   }
   const SendClass send_class =
-      request.asker == Asker::kReader ? SendClass::kClient : SendClass::kPeer;
+      request.asker == FillAsker::kReader ? SendClass::kClient : SendClass::kPeer;
   const Waiter waiter{message.from, request.id, send_class, request.tenant};
   const auto block = state_->blocks.find(key);
   if (block != state_->blocks.end() && block->second.filled) {
     Serve(key, waiter);
     return;
   }
-  if (Refuses(request, message.map < state_->map)) {
+  const auto fill = state_->fills.find(key);
+  const bool joins = fill != state_->fills.end() && MayJoinFill(View(), question, fill->second.at);
+  const FillStep step = NextStep(question, {});
+  if (!joins && step.action == FillAction::kRefreshFirst) {
+    Park(message);
+  } else if (!joins && step.action == FillAction::kStale) {
     Refuse(waiter, Code::kStale, holders);
-    return;
-  }
-  if (request.asker == Asker::kNewHome && !state_->flights.Contains(key)) {
+  } else if (!joins && (step.action == FillAction::kNotHere || fill != state_->fills.end())) {
     Refuse(waiter, Code::kNotHere);
-    return;
-  }
-  switch (state_->flights.Join(key, waiter)) {
-    case Joined::kLead: StartFill(key, request.name, request.words); break;
-    case Joined::kFollow: break;
-    case Joined::kOverloaded: Refuse(waiter, Code::kOverloaded, holders); break;
+  } else {
+    switch (state_->flights.Join(key, waiter)) {
+      case Joined::kLead: StartFill(question, request); break;
+      case Joined::kFollow: break;
+      case Joined::kOverloaded: Refuse(waiter, Code::kOverloaded, holders); break;
+    }
   }
 }
 
-void SimWorker::StartFill(const BlockKey& key, const BlockName& name, std::uint32_t words) {
-  const std::optional<SlotId> slot = MakeRoom(words * kWordBytes);
+void SimWorker::StartFill(const FillQuestion& question, const ReadRequest& request) {
+  const BlockKey key = KeyOf(request.name);
+  const std::optional<SlotId> slot = MakeRoom(request.words * kWordBytes);
   if (!slot) {
     for (const Waiter& waiter : state_->flights.Finish(key)) Refuse(waiter, Code::kOverloaded);
     return;
   }
-  const Block block{name, *slot, words, false, 0, {}};
-  state_->blocks.emplace(key, block);
-  const std::optional<std::uint32_t> home = map().Home(key.Hash64());
-  if (!home) {
-    FillFailed(key, Code::kUnavailable);
-  } else if (!IsHome(key.Hash64())) {
-    AskPeer(block, World::NodeOf(map().ring().name(*home)), Asker::kHolder);
-  } else if (const auto previous = map().PreviousHome(key.Hash64())) {
-    AskPeer(block, World::NodeOf(*previous), Asker::kNewHome);
-  } else {
-    FillFromUpstream(key, AskedPrevious::kNone);
+  state_->blocks.emplace(key, Block{request.name, *slot, request.words, false, 0, {}});
+  state_->fills.emplace(key, Fill{question, {}, {}, {}});
+  Advance(key);
+}
+
+// Takes the next step of a fill.
+void SimWorker::Advance(const BlockKey& key) {
+  Fill& fill = state_->fills.at(key);
+  const FillStep step = NextStep(fill.question, fill.peers);
+  fill.at = step.action;
+  switch (step.action) {
+    case FillAction::kAskHolder:
+    case FillAction::kAskBefore: {
+      const NodeId peer = World::NodeOf(step.peer);
+      fill.peers.insert(peer);
+      AskPeer(state_->blocks.at(key), peer,
+              step.action == FillAction::kAskHolder ? FillAsker::kHolder : FillAsker::kNewHome);
+      return;
+    }
+    case FillAction::kUpstream: FillFromUpstream(key); return;
+    case FillAction::kRefreshFirst: Refresh(); return;
+    case FillAction::kStale: FillFailed(key, Code::kStale); return;
+    case FillAction::kNotHere: FillFailed(key, Code::kNotHere); return;
   }
 }
 
-void SimWorker::AskPeer(const Block& block, NodeId peer, Asker asker) {
+void SimWorker::AskPeer(const Block& block, NodeId peer, FillAsker asker) {
   const std::uint64_t request = world_.NewId();
-  const BlockKey key = KeyOf(block.name);
-  state_->calls.emplace(request, PeerCall{key, asker});
+  state_->calls.emplace(request, KeyOf(block.name));
   Send(peer, ReadRequest{request, asker, block.name, block.words, 0, 0});
-  world_.scheduler().After(kPeerTimeout, id_, [this, request, peer] {
+  world_.scheduler().After(world_.config().peer_patience(), id_, [this, request, peer] {
     const auto call = state_->calls.find(request);
     if (call == state_->calls.end()) return;
-    const PeerCall ended = call->second;
+    const BlockKey key = call->second;
     state_->calls.erase(call);
     Send(peer, Cancel{request});
-    AfterPeer(ended, Code::kDeadlineExceeded);
+    AfterPeer(key, Code::kDeadlineExceeded);
   });
 }
 
@@ -141,37 +195,42 @@ void SimWorker::OnReply(const Message& message, const ReadReply& reply) {
   }
   const auto call = state_->calls.find(reply.id);
   if (call == state_->calls.end()) return;  // Late: nobody waits for it.
-  const PeerCall ended = call->second;
+  const BlockKey key = call->second;
   state_->calls.erase(call);
   if (reply.error) {
-    AfterPeer(ended, *reply.error);
+    AfterPeer(key, *reply.error);
   } else {
-    Filled(ended.key, reply.payload->Take());
+    Filled(key, reply.payload->Take());
   }
 }
 
 // A peer did not give the block.
-void SimWorker::AfterPeer(const PeerCall& call, Code code) {
-  if (call.asker == Asker::kHolder) {
-    FillFailed(call.key, code == Code::kStale ? Code::kUnavailable : code);
-  } else if (!IsHome(call.key.Hash64())) {
-    FillFailed(call.key, Code::kUnavailable);
-  } else {
-    FillFromUpstream(call.key,
-                     code == Code::kNotHere ? AskedPrevious::kLacked : AskedPrevious::kFailed);
+void SimWorker::AfterPeer(const BlockKey& key, Code code) {
+  Fill& fill = state_->fills.at(key);
+  const bool silent = code == Code::kDeadlineExceeded;
+  const bool lacks = code == Code::kNotHere || code == Code::kStale;
+  if (code == Code::kChanged ||
+      (fill.at == FillAction::kAskHolder && !silent && code != Code::kStale)) {
+    FillFailed(key, code);
+    return;
   }
+  fill.asked.holder_silent |= fill.at == FillAction::kAskHolder && silent;
+  fill.asked.before_failed |= fill.at == FillAction::kAskBefore && !lacks;
+  Advance(key);
 }
 
-void SimWorker::FillFromUpstream(const BlockKey& key, AskedPrevious asked) {
-  WithUpstream([this, key, asked] {
+void SimWorker::FillFromUpstream(const BlockKey& key) {
+  WithUpstream([this, key] {
     // The ring may have changed while the request waited for its turn.
-    if (!IsHome(key.Hash64())) {
+    const Fill& fill = state_->fills.at(key);
+    if (NextStep(fill.question, fill.peers).action != FillAction::kUpstream) {
       UpstreamDone();
-      FillFailed(key, Code::kUnavailable);
+      Advance(key);
       return;
     }
     const BlockName name = state_->blocks.at(key).name;
-    world_.Fetched(id_, name, state_->map, asked);
+    if (state_->map < state_->newest_map) world_.Violate("the store is read by an old map");
+    world_.Fetched(id_, name, state_->map, fill.asked);
     world_.store().Read(id_, name, [this, key, name](const Result<Words>& words) {
       UpstreamDone();
       if (words.ok()) {
@@ -192,6 +251,7 @@ void SimWorker::Filled(const BlockKey& key, const Words& words) {
   block.filled = true;
   block.filled_at = world_.now();
   state_->eviction.Inserted(key, state_->slots.SlotBytes(block.slot));
+  state_->fills.erase(key);
   for (const Waiter& waiter : state_->flights.Finish(key)) Serve(key, waiter);
 }
 
@@ -199,6 +259,7 @@ void SimWorker::FillFailed(const BlockKey& key, Code code) {
   const auto block = state_->blocks.find(key);
   state_->slots.Free(block->second.slot, false);
   state_->blocks.erase(block);
+  state_->fills.erase(key);
   for (const Waiter& waiter : state_->flights.Finish(key)) Refuse(waiter, code);
 }
 
@@ -294,6 +355,16 @@ void SimWorker::OnCancel(NodeId from, std::uint64_t request) {
     Pump();
     return;
   }
+  const auto is_it = [from, request](const Message& message) {
+    const auto* read = std::get_if<ReadRequest>(&message.body);
+    return read != nullptr && message.from == from && read->id == request;
+  };
+  const auto parked = std::find_if(state_->parked.begin(), state_->parked.end(), is_it);
+  if (parked != state_->parked.end()) {
+    state_->parked.erase(parked);
+    Answered(request);
+    return;
+  }
   for (const auto& [key, block] : state_->blocks) {
     if (block.filled) continue;
     for (const SendClass send_class : {SendClass::kClient, SendClass::kPeer}) {
@@ -369,8 +440,13 @@ void SimWorker::ReplyStat(const StatWaiter& waiter, const Known& known) {
        StatReply{waiter.request, {}, known.version, AgeMilliseconds(known.asked_at, world_.now())});
 }
 
-void SimWorker::OnStat(NodeId from, const StatRequest& request) {
+void SimWorker::OnStat(const Message& message, const StatRequest& request) {
+  const NodeId from = message.from;
   const StatWaiter waiter{from, request.id};
+  if (state_->map < state_->newest_map) {
+    Park(message);
+    return;
+  }
   if (!IsHome(DirectoryHash(request.path))) {
     Send(from, StatReply{request.id, Code::kStale, 0, 0});
     return;
@@ -430,6 +506,7 @@ bool SimWorker::Holds(const BlockName& name, Clock::time_point since) const {
 
 std::string SimWorker::CheckAtRest() {
   if (state_->flights.flights() != 0) return "fills are under way";
+  if (!state_->fills.empty() || !state_->parked.empty()) return "requests wait for a map";
   if (state_->checks.flights() != 0) return "checks are under way";
   if (state_->order.waiting() + state_->order.granted() != 0) return "sends are under way";
   if (!state_->sending.empty() || !state_->calls.empty()) return "calls are under way";

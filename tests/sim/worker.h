@@ -52,9 +52,12 @@ class SimWorker {
     Waiter to;
     BlockKey key;
   };
-  struct PeerCall {
-    BlockKey key;
-    Asker asker = Asker::kHolder;
+  // A fill under way: at which of the steps of core/fill_plan.h.
+  struct Fill {
+    FillQuestion question;
+    FillAction at = FillAction::kRefreshFirst;
+    std::set<NodeId> peers;  // Those asked by this map.
+    Asked asked;
   };
   struct StatWaiter {
     NodeId node = kWorld;
@@ -71,6 +74,9 @@ class SimWorker {
   struct State {
     explicit State(const Config& config);
     std::size_t map = 0;
+    std::size_t newest_map = 0;   // The newest that anybody told of.
+    bool returned = false;        // Others may have acted as home in its place.
+    std::vector<Message> parked;  // Requests that wait for that map.
     SlotMap slots;
     std::vector<std::shared_ptr<Words>> pages;  // Of each chunk.
     Eviction eviction;
@@ -83,7 +89,8 @@ class SimWorker {
     std::map<std::uint64_t, SlotId> sends;    // Not acknowledged, by send.
     std::map<SlotId, std::uint32_t> unacked;  // How many of a slot are not.
     std::set<SlotId> dirty;                   // Freed before they were.
-    std::map<std::uint64_t, PeerCall> calls;  // To other workers, by request.
+    std::map<BlockKey, Fill> fills;           // Of the flights.
+    std::map<std::uint64_t, BlockKey> calls;  // To other workers, by request.
     SingleFlight<std::uint64_t, StatWaiter, KeyHash> checks;
     std::map<std::uint32_t, Known> known;        // By path.
     std::deque<std::function<void()>> upstream;  // Wait for a connection to the store.
@@ -101,13 +108,19 @@ class SimWorker {
   void OnReply(const Message& message, const ReadReply& reply);
   void OnAcknowledgement(std::uint64_t send);
   void OnCancel(NodeId from, std::uint64_t request);
-  void OnStat(NodeId from, const StatRequest& request);
+  void OnStat(const Message& message, const StatRequest& request);
 
-  bool Refuses(const ReadRequest& request, bool older_map) const;
-  void StartFill(const BlockKey& key, const BlockName& name, std::uint32_t words);
-  void AskPeer(const Block& block, NodeId peer, Asker asker);
-  void AfterPeer(const PeerCall& call, Code code);
-  void FillFromUpstream(const BlockKey& key, AskedPrevious asked);
+  void Adopt(std::size_t map);
+  void Refresh();
+  void Park(const Message& message);
+  FillView View() const;
+  FillStep NextStep(const FillQuestion& question, const std::set<NodeId>& asked) const;
+  void AnswerRead(const Message& message, const ReadRequest& request);
+  void StartFill(const FillQuestion& question, const ReadRequest& request);
+  void Advance(const BlockKey& key);
+  void AskPeer(const Block& block, NodeId peer, FillAsker asker);
+  void AfterPeer(const BlockKey& key, Code code);
+  void FillFromUpstream(const BlockKey& key);
   void Filled(const BlockKey& key, const Words& words);
   void FillFailed(const BlockKey& key, Code code);
   void Refuse(const Waiter& waiter, Code code, std::uint32_t holders = 1);
@@ -126,6 +139,7 @@ class SimWorker {
   void ReplyStat(const StatWaiter& waiter, const Known& known);
 
   const NodeId id_;
+  const std::string name_;
   World& world_;
   std::unique_ptr<State> state_;
 };

@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t kEventsMax = 3'000'000;
 // How long a worker is dead before the others know.
 constexpr std::chrono::milliseconds kDetection{10};
-constexpr std::chrono::milliseconds kHandOver{100};
 
 }  // namespace
 
@@ -55,7 +54,11 @@ void World::Violate(const std::string& what) {
 }
 
 void World::Deliver(const Message& message) {
-  if (message.to == kWorld) return;
+  if (message.to == kWorld) {
+    const bool asked = std::holds_alternative<MapRequest>(message.body);
+    if (asked) Send({kWorld, message.from, newest_map(), MapNotice{}});
+    return;
+  }
   if (message.to <= config_.workers) {
     workers_[message.to - 1]->Receive(message);
   } else {
@@ -70,7 +73,18 @@ void World::Publish() {
   maps_.push_back(Placement::Create(ring_, previous_ring_, masked).value());
   previous_rings_.push_back(previous_ring_);
   for (NodeId node = 1; node <= config_.workers + config_.readers; ++node) {
+    Notify(node);
+  }
+}
+
+void World::Notify(NodeId node) {
+  if (healed_ || !rng_.Chance(config_.deaf, 1000)) {
     Send({kWorld, node, newest_map(), MapNotice{}});
+  } else if (node <= config_.workers) {
+    const std::chrono::microseconds half = config_.hand_over / 2;
+    const std::chrono::microseconds late(rng_.Below(static_cast<std::uint64_t>(half.count())));
+    scheduler_.After(late, kWorld,
+                     [this, node, map = newest_map()] { Send({kWorld, node, map, MapNotice{}}); });
   }
 }
 
@@ -144,20 +158,19 @@ void World::SetMask(NodeId worker, bool masked) {
   if (changed) Publish();
 }
 
-// One worker joins or leaves; the ring before stays in force until blocks had time to move.
+// One worker joins or leaves; the ring before stays in force until the next.
 void World::ChangeRing() {
-  if (previous_ring_) return;
+  if (rings_made_ > 0 && now() < ring_made_at_ + config_.hand_over) return;
+  if (config_.rings_max > 0 && rings_made_ >= config_.rings_max) return;
   const NodeId worker = AnyWorker();
   if (members_.erase(worker) == 0) members_.insert(worker);
   std::vector<RingMember> members;
   for (const NodeId member : members_) members.push_back({NameOf(member), 1});
   previous_ring_ = std::move(ring_);
   ring_ = Ring::Create(++epoch_, std::move(members)).value();
+  ++rings_made_;
+  ring_made_at_ = now();
   Publish();
-  scheduler_.After(kHandOver, kWorld, [this] {
-    previous_ring_.reset();
-    Publish();
-  });
 }
 
 void World::Heal() {
@@ -171,29 +184,51 @@ void World::Heal() {
   Publish();
 }
 
-void World::Fetched(NodeId worker, const BlockName& name, std::size_t map_number,
-                    AskedPrevious asked) {
-  ++outcome_.fetches;
-  const std::uint64_t count = ++fetches_[name];
-  const std::uint64_t legal = 1 + allowed_[name] + crashes_ + maps_.size() - 1;
-  if (count > legal) {
-    Violate(fmt::format("block {}.{}.{} was fetched {} times, {} are explained", name.path,
-                        name.version, name.index, count, legal));
+void World::ReadDirect(std::size_t map) {
+  ++outcome_.direct;
+  if (maps_[map].ring().size() == 0) return;
+  if (config_.messages_arrive() && config_.roomy() && config_.store_fails == 0) {
+    Violate("a reader goes to the store though all workers are well");
   }
+}
+
+void World::Fetched(NodeId worker, const BlockName& name, std::size_t map_number,
+                    const Asked& asked) {
+  ++outcome_.fetches;
+  const bool calm = config_.messages_arrive() && config_.roomy() && config_.store_fails == 0;
+  if (calm && (asked.before_failed || asked.holder_silent)) {
+    Violate(fmt::format("worker {} was not answered though all are well", worker));
+  }
+  // Who was asked and could not say cannot be the reason for a read twice.
+  if (asked.before_failed || asked.holder_silent) ++allowed_[name];
+  const std::uint64_t count = ++fetches_[name];
+  CheckCount(name, count);
   const std::uint64_t hash = KeyOf(name).Hash64();
   const Placement& placement = maps_[map_number];
   const auto home = placement.Home(hash);
-  if (!home || NodeOf(placement.ring().name(*home)) != worker) {
+  const bool is_home = home && NodeOf(placement.ring().name(*home)) == worker;
+  if (!is_home && !asked.holder_silent) {
     Violate(fmt::format("worker {} is not the home of what it fetches", worker));
   }
   const std::optional<Ring>& previous = previous_rings_[map_number];
   std::uint32_t place = 0;
-  if (!previous || !config_.messages_arrive() || asked == AskedPrevious::kFailed) return;
+  if (!previous || !config_.messages_arrive() || asked.before_failed) return;
   if (previous->Holders(hash, {&place, 1}).empty()) return;
   const NodeId before = NodeOf(previous->name(place));
-  if (before != worker && workers_[before - 1]->Holds(name, now() - kHandOver)) {
+  if (before != worker && workers_[before - 1]->Holds(name, now() - config_.hand_over)) {
     Violate(fmt::format("worker {} fetches what worker {}, home before it, holds", worker, before));
   }
+}
+
+// A block is read once. Once more where it was evicted, its reading failed, or nobody who knew of
+// it answered; where whoever had it died; and where the ring changed twice: one hop back is not
+// two.
+void World::CheckCount(const BlockName& name, std::uint64_t count) {
+  std::uint64_t legal = 1 + allowed_[name] + crashes_ + rings_made_ / 2;
+  if (!config_.prompt()) legal += maps_.size() - 1;
+  if (count <= legal) return;
+  Violate(fmt::format("block {}.{}.{} was fetched {} times, {} are explained", name.path,
+                      name.version, name.index, count, legal));
 }
 
 void World::Arrived(NodeId at, const BlockName& name, const Words& words) {

@@ -20,11 +20,10 @@ namespace forebay::sim {
 class SimWorker;
 class SimReader;
 
-// What a home knew of the previous home when it went to the upstream.
-enum class AskedPrevious {
-  kNone,    // There was nobody to ask.
-  kLacked,  // It answered that it has nothing.
-  kFailed,  // It did not answer, or could not.
+// What became of a worker's questions before it went to the upstream.
+struct Asked {
+  bool before_failed = false;  // One who might have the block did not answer, or could not.
+  bool holder_silent = false;  // One who fills before it did not answer.
 };
 
 struct Outcome {
@@ -57,10 +56,11 @@ class World {
   static NodeId NodeOf(std::string_view name);
 
   // What nodes tell the oracles.
-  void Fetched(NodeId worker, const BlockName& name, std::size_t map, AskedPrevious asked);
+  void Fetched(NodeId worker, const BlockName& name, std::size_t map, const Asked& asked);
   void FetchFailed(const BlockName& name) { ++allowed_[name]; }
   void Evicted(const BlockName& name) { ++allowed_[name]; }
-  void ReadDirect() { ++outcome_.direct; }
+  // A reader reads from the store, by its map `map`.
+  void ReadDirect(std::size_t map);
   // Bytes of a block arrived at a reader or a worker, be it late.
   void Arrived(NodeId at, const BlockName& name, const Words& words);
   // A reader returned a block to its program.
@@ -77,6 +77,7 @@ class World {
  private:
   void Deliver(const Message& message);
   void Publish();
+  void Notify(NodeId node);
   void Mischief();
   void CrashOne();
   void ChangeRing();
@@ -84,6 +85,7 @@ class World {
   void SetMask(NodeId worker, bool masked);
   void Revive(NodeId worker);
   NodeId AnyWorker() { return 1 + static_cast<NodeId>(rng_.Below(config_.workers)); }
+  void CheckCount(const BlockName& name, std::uint64_t count);
   void CheckEnd();
 
   const Config config_;
@@ -106,6 +108,8 @@ class World {
   std::map<BlockName, std::uint64_t> fetches_;
   std::map<BlockName, std::uint64_t> allowed_;  // Besides one and crashes and maps.
   std::uint64_t crashes_ = 0;
+  std::uint64_t rings_made_ = 0;
+  Clock::time_point ring_made_at_;
   std::uint64_t last_id_ = 0;
   Outcome outcome_;
 };

@@ -23,8 +23,8 @@ BANS = [
     (r"\bassert\(", SOURCE, r"", "CHECK"),
     (r"\bcatch\s*\(\s*\.\.\.", SOURCE, r"", "the exception of the library that throws"),
     (r"\bthrow\b", SOURCE, r"", "Result"),
-    # ISA-L takes no const.
-    (r"\bconst_cast\b", SOURCE, r"src/base/crc32c\.cc", "the right type"),
+    # ISA-L and iovec take no const.
+    (r"\bconst_cast\b", SOURCE, r"src/(base/crc32c|io/socket)\.cc", "the right type"),
     (r"\bvolatile\b", SOURCE, r"", "std::atomic"),
     (r"\bstd::(recursive_|shared_|timed_)?mutex\b|\bstd::condition_variable\b"
      r"|\bstd::(lock_guard|unique_lock|scoped_lock)\b", SOURCE, r"src/base/mutex\.h",

@@ -1,22 +1,19 @@
-#include "app/walk.h"
+#include "client/walk.h"
 
 #include <fmt/format.h>
 
+#include "client/dataset_url.h"
+
 namespace forebay {
 namespace {
-
-bool IsDirectoryPath(const std::string& path) {
-  return path.empty() || path.back() == '/';
-}
 
 class Walker {
  public:
   Walker(Client& client, const WalkOptions& options, const WalkVisitor& visit)
       : client_(client), options_(options), visit_(visit) {}
 
-  // `directory` is "" or ends in '/', and so does `relative`.
-  Status Directory(const Location& directory, const std::string& relative) {
-    const std::string url = UrlOf(directory);
+  // `url` ends in '/'; `relative` is "" or does as well.
+  Status Directory(const std::string& url, const std::string& relative) {
     std::string after;
     do {
       const Result<ListPage> page =
@@ -24,7 +21,7 @@ class Walker {
       if (!page.ok()) return Error(page.error()).Within(url);
       left_out_ += page.value().left_out;
       for (const Entry& entry : page.value().entries) {
-        Status visited = One(directory, relative, entry);
+        Status visited = One(url, relative, entry);
         if (!visited.ok()) return visited;
       }
       after = page.value().next;
@@ -35,13 +32,12 @@ class Walker {
   std::uint64_t left_out() const { return left_out_; }
 
  private:
-  Status One(const Location& directory, const std::string& relative, const Entry& entry) {
-    Location child = directory;
-    child.path += entry.name;
+  Status One(const std::string& directory, const std::string& relative, const Entry& entry) {
+    std::string child = directory + entry.name;
     const bool is_directory = entry.attributes.type == FileType::kDirectory;
-    if (is_directory) child.path += '/';
+    if (is_directory) child += '/';
     if (!is_directory || options_.directories) {
-      Status visited = visit_({UrlOf(child), relative + entry.name, entry.attributes});
+      Status visited = visit_({child, relative + entry.name, entry.attributes});
       if (!visited.ok()) return visited;
     }
     if (!is_directory || !options_.recursive) return {};
@@ -58,9 +54,9 @@ class Walker {
 
 Result<WalkOutcome> Walk(Client& client, const std::string& url, const WalkOptions& options,
                          const WalkVisitor& visit) {
-  Result<Location> location = ParseLocation(url);
-  if (!location.ok()) return std::move(location).error();
-  if (!IsDirectoryPath(location.value().path)) {
+  Result<SplitUrl> split = Split(url);
+  if (!split.ok()) return std::move(split).error();
+  if (!split.value().is_directory()) {
     const Result<Attributes> attributes =
         client.Stat(url, Clock::now() + options.call_timeout, options.stop);
     if (!attributes.ok()) return Error(attributes.error()).Within(url);
@@ -68,10 +64,10 @@ Result<WalkOutcome> Walk(Client& client, const std::string& url, const WalkOptio
       const Status visited = visit({url, "", attributes.value()});
       return visited.ok() ? Result<WalkOutcome>(WalkOutcome{}) : visited.error();
     }
-    location.value().path += '/';
+    split.value().path += '/';
   }
   Walker walker(client, options, visit);
-  const Status walked = walker.Directory(location.value(), "");
+  const Status walked = walker.Directory(split.value().Text(), "");
   if (!walked.ok()) return walked.error();
   return WalkOutcome{walker.left_out()};
 }

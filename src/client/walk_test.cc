@@ -1,4 +1,4 @@
-#include "app/walk.h"
+#include "client/walk.h"
 
 #include <gtest/gtest.h>
 

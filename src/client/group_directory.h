@@ -1,0 +1,35 @@
+// GroupDirectory: who is asked first about a group: its map, and its datasets by name.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "client/dataset_url.h"
+#include "cluster/group_json.h"
+
+namespace forebay {
+
+// Thread safety: safe.
+class GroupDirectory {
+ public:
+  virtual ~GroupDirectory() = default;
+
+  // The map and `dataset`. Errors: kNotFound: the group has no such dataset; kUnavailable, or any
+  // other: who knows cannot be reached.
+  virtual Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
+                                  std::stop_token stop) = 0;
+};
+
+// Where a group is found. At least one is set.
+struct GroupAddress {
+  std::string control;     // "unix:PATH" or "http://HOST:PORT".
+  std::string group_file;  // STATE/group.json, for while control is away.
+};
+
+// Asks control, and reads the file while control does not answer.
+// Errors: kInvalidArgument: `control` is no such address.
+Result<std::unique_ptr<GroupDirectory>> MakeControlDirectory(const GroupAddress& address);
+
+}  // namespace forebay
