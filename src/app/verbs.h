@@ -47,6 +47,7 @@ int RunStatVerb(const Context& context);
 int RunLsVerb(const Context& context);
 int RunCpVerb(const Context& context);
 int RunVerifyVerb(const Context& context);
+int RunExplainVerb(const Context& context);
 int RunBenchReadVerb(const Context& context);
 int RunBenchProcessVerb(const Context& context);
 int RunBenchFillVerb(const Context& context);

@@ -4,7 +4,8 @@ import unittest
 
 import harness
 
-VERBS = ["worker", "cat", "stat", "ls", "cp", "verify", "bench read", "bench fill"]
+VERBS = ["worker", "cat", "stat", "ls", "cp", "verify", "explain", "bench read",
+         "bench fill"]
 
 
 class Usage(harness.ForebayTest):
