@@ -58,11 +58,11 @@ Result<const Kind*> KindOf(const Node& root) {
 Node OnlyWishes(Node root) {
   constexpr auto kKept =
       std::to_array<std::string_view>({"name", "namespace", "labels", "annotations"});
-  std::erase_if(root.fields, [](const auto& field) { return field.first == "status"; });
+  std::erase_if(root.fields, [](const auto& field) { return field.name == "status"; });
   for (auto& [name, value] : root.fields) {
     if (name != "metadata") continue;
     std::erase_if(value.fields, [&kKept](const auto& field) {
-      return std::ranges::find(kKept, field.first) == kKept.end();
+      return std::ranges::find(kKept, field.name) == kKept.end();
     });
   }
   return root;

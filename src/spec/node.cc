@@ -73,7 +73,7 @@ class TreeCopier {
       if (!keys.insert(key).second) {
         return Wrong(fmt::format("line {}: \"{}\" is there twice; write it once", line, key));
       }
-      auto& [name, value] = to.fields.emplace_back(key, Node());
+      auto& [name, value] = to.fields.emplace_back(NodeField{key, {}});
       Status status = CopyInto(entry.second, depth + 1, value);
       if (!status.ok()) return status;
     }
@@ -139,7 +139,7 @@ Node FromJson(const Json& json, std::size_t depth, bool& too_deep) {
   if (json.is_object()) {
     node.type = Node::Type::kMap;
     for (const auto& [name, value] : json.items()) {
-      node.fields.emplace_back(name, FromJson(value, depth + 1, too_deep));
+      node.fields.push_back({name, FromJson(value, depth + 1, too_deep)});
     }
   } else if (json.is_array()) {
     node.type = Node::Type::kList;
@@ -157,8 +157,8 @@ Node FromJson(const Json& json, std::size_t depth, bool& too_deep) {
 }  // namespace
 
 const Node* Node::Find(std::string_view name) const {
-  const auto found = std::ranges::find(fields, name, &std::pair<std::string, Node>::first);
-  return found == fields.end() || found->second.type == Type::kNull ? nullptr : &found->second;
+  const auto found = std::ranges::find(fields, name, &NodeField::name);
+  return found == fields.end() || found->value.type == Type::kNull ? nullptr : &found->value;
 }
 
 Result<std::vector<Node>> ParseYaml(const std::string& yaml) {

@@ -4,12 +4,13 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace forebay {
+
+struct NodeField;
 
 struct Node {
   enum class Type : unsigned char { kNull, kScalar, kList, kMap };
@@ -18,7 +19,7 @@ struct Node {
   std::string text;    // Of a scalar, as written: 0.10 stays "0.10".
   bool plain = false;  // A scalar without quotes: it may be a number or a switch.
   std::vector<Node> items;
-  std::vector<std::pair<std::string, Node>> fields;  // In the order written; each key once.
+  std::vector<NodeField> fields;  // In the order written; each key once.
 
   // The field `name`, or null if there is none or it says null.
   const Node* Find(std::string_view name) const;
@@ -32,6 +33,11 @@ struct Node {
       return found == nullptr ? nullptr : found->At(names...);
     }
   }
+};
+
+struct NodeField {
+  std::string name;
+  Node value;
 };
 
 // Limits on what people may write; beyond them is a mistake or an attack.
