@@ -54,7 +54,7 @@ std::vector<View> ListOf(const Json& json, const char* key, View (*view)(const J
   return list;
 }
 
-GroupView Group(const Json& json) {
+GroupRow Group(const Json& json) {
   return {.name = Text(json, "name"),
           .reason = Text(json, "reason"),
           .desired = Count(json, "desired").value_or(0),

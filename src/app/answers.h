@@ -16,7 +16,7 @@
 namespace forebay {
 
 // A field that is absent or of another type is empty: a newer or older control is not an error.
-struct GroupView {
+struct GroupRow {
   std::string name, reason;
   std::uint64_t desired = 0, ready = 0, epoch = 0;
   std::optional<std::uint64_t> capacity_bytes, used_bytes;
@@ -61,7 +61,7 @@ struct LoadView {
 
 struct StatusView {
   std::string version;
-  std::vector<GroupView> groups;
+  std::vector<GroupRow> groups;
   std::vector<WorkerView> workers;
   std::vector<DatasetView> datasets;
   std::vector<LoadView> loads;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "base/log.h"
 #include "io/unique_fd.h"
 
 namespace forebay {
@@ -27,6 +28,15 @@ Status NotifyServiceManager(const std::string& path, const std::string& state) {
                               reinterpret_cast<const sockaddr*>(&address), length);
   if (sent == static_cast<ssize_t>(state.size())) return {};
   return Error(Code::kUnavailable, "NOTIFY_SOCKET \"" + path + "\": " + std::strerror(errno));
+}
+
+void TellServiceManager(const Context& context, const std::string& state) {
+  const auto socket = context.environment.find("NOTIFY_SOCKET");
+  if (socket == context.environment.end()) return;
+  const Status told = NotifyServiceManager(socket->second, state);
+  if (!told.ok()) {
+    Log(Level::kWarning, "the service manager was not told", {{"error", told.error().message()}});
+  }
 }
 
 }  // namespace forebay

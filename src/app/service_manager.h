@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "app/context.h"
 #include "base/result.h"
 
 namespace forebay {
@@ -12,5 +13,9 @@ namespace forebay {
 // Errors: kUnavailable: nobody listens; kInvalidArgument: not an absolute path of at most 107
 // bytes.
 Status NotifyServiceManager(const std::string& path, const std::string& state);
+
+// The same to the socket of the context's environment, if there is one. Whether anybody hears it
+// changes nothing: a failure is only logged.
+void TellServiceManager(const Context& context, const std::string& state);
 
 }  // namespace forebay

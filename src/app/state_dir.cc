@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/digest.h"
+#include "control/files.h"
 
 namespace forebay {
 namespace {
@@ -44,15 +45,6 @@ Result<Address> PrepareSocketAddress(const std::string& state, const std::string
                fmt::format("--state-dir \"{}\": too long for a unix socket, and {}; name a "
                            "shorter one",
                            state, made.error().message()));
-}
-
-Status MakePrivateDirectory(const std::string& path) {
-  std::error_code error;
-  const mode_t before = umask(077);
-  std::filesystem::create_directories(path, error);
-  umask(before);
-  if (!error) return {};
-  return Error(Code::kDenied, fmt::format("\"{}\": cannot be made: {}", path, error.message()));
 }
 
 }  // namespace forebay

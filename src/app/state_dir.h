@@ -21,8 +21,4 @@ Address SocketAddress(const std::string& state, const std::string& name);
 // Errors: kDenied, kInvalidArgument (neither place will do), naming --state-dir.
 Result<Address> PrepareSocketAddress(const std::string& state, const std::string& name);
 
-// Makes a directory and its parents for this user alone; an existing one stays as it is.
-// Errors: kDenied.
-Status MakePrivateDirectory(const std::string& path);
-
 }  // namespace forebay

@@ -11,6 +11,7 @@
 #include "app/pool.h"
 #include "app/service_manager.h"
 #include "app/state_dir.h"
+#include "app/tier_place.h"
 #include "app/verbs.h"
 #include "app/version.h"
 #include "base/check.h"
@@ -34,19 +35,6 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// Whether this process may mount (CAP_SYS_ADMIN, bit 21 of the effective set).
-bool MayMount() {
-  std::ifstream status("/proc/self/status");
-  constexpr std::string_view kKey = "CapEff:";
-  constexpr unsigned kSysAdmin = 21;
-  constexpr int kHexadecimal = 16;
-  for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with(kKey)) continue;
-    return (std::stoull(line.substr(kKey.size()), nullptr, kHexadecimal) >> kSysAdmin & 1) != 0;
-  }
-  return false;
 }
 
 Result<Address> HttpAddress(const Context& context, const std::string& state) {
@@ -154,16 +142,6 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
   return options;
 }
 
-// Whether a service manager hears it changes nothing for this worker.
-void Notify(const Context& context, const std::string& state) {
-  const auto socket = context.environment.find("NOTIFY_SOCKET");
-  if (socket == context.environment.end()) return;
-  const Status told = NotifyServiceManager(socket->second, state);
-  if (!told.ok()) {
-    Log(Level::kWarning, "the service manager was not told", {{"error", told.error().message()}});
-  }
-}
-
 // The directories of the default tier, also those that a crashed predecessor made. Those that hold
 // anything stay.
 void RemoveDefaultTier(const std::string& directory) {
@@ -221,7 +199,7 @@ int RunWorkerVerb(const Context& context) {
     Complain(context, joined.error().message());
     return kExitFailed;
   }
-  if (joined.ok()) Notify(context, "READY=1");
+  if (joined.ok()) TellServiceManager(context, "READY=1");
   // That nobody listens to it does not keep a worker from serving.
   if (joined.ok()) {
     static_cast<void>(
@@ -229,7 +207,7 @@ int RunWorkerVerb(const Context& context) {
   }
   interrupts.Wait();
   Log(Level::kInfo, "stopping", {{"name", name}});
-  Notify(context, "STOPPING=1");
+  TellServiceManager(context, "STOPPING=1");
   worker.value()->Leave();
   worker.value().reset();
   if (!context.settings.Has("tier-dir")) RemoveDefaultTier(tier_directory);

@@ -19,9 +19,9 @@ Keys Joined(std::initializer_list<std::string_view> own,
 
 // Flags of the verbs that read through a client.
 Keys Reading(std::initializer_list<std::string_view> own) {
-  return Joined(own, {"members", "read-timeout", "endpoint-url", "region", "profile",
-                      "force-path-style", "no-sign-request", "requester-pays", "option", "quiet",
-                      "progress", "config", "print-config"});
+  return Joined(own, {"members", "control", "state-dir", "read-timeout", "endpoint-url", "region",
+                      "profile", "force-path-style", "no-sign-request", "requester-pays", "option",
+                      "quiet", "progress", "config", "print-config"});
 }
 
 // Flags of the verbs that ask control.
@@ -64,10 +64,36 @@ const std::array kVerbs = {
     Verb{"metrics", "", "Print the Prometheus metrics of all processes of the group", "",
          Asking({}), 0, 0, &RunMetricsVerb, VerbGroup::kGroup,
          "forebay metrics | grep forebay_upstream_bytes_total"},
+    Verb{"up",
+         "",
+         "Start a cache group on this host, and keep it up",
+         "Control and N workers. Runs until SIGINT, SIGTERM or `forebay down`, and then takes the "
+         "workers and their caches with it; datasets are kept. With --detach it returns when all "
+         "workers are ready. If control was killed, its workers go on, and `up` takes them over.",
+         {"workers", "memory-per-worker", "block-size-max", "listen", "insecure", "detach",
+          "state-dir", "quiet", "config", "print-config"},
+         0,
+         0,
+         &RunUpVerb,
+         VerbGroup::kGroup,
+         "forebay up --workers 4 --memory-per-worker 2GiB --detach",
+         {{"workers", "2"}}},
+    Verb{"down",
+         "",
+         "Stop the group that `up` started here, and leave nothing behind",
+         "Datasets and their secrets are kept for the next `up`.",
+         {"timeout", "force", "state-dir", "quiet", "config", "print-config"},
+         0,
+         0,
+         &RunDownVerb,
+         VerbGroup::kGroup,
+         "forebay down",
+         {{"timeout", "30s"}, {"workers", "2"}}},
     Verb{"worker",
          "",
          "Serve a part of a pool's memory",
-         "Prints `ready NAME ADDRESS` once it serves and its group knows it: that of --control, or with "
+         "Prints `ready NAME ADDRESS` once it serves and its group knows it: that of --control, or "
+         "with "
          "--members a fixed one. SIGTERM and SIGINT stop it in order and drop "
          "the tier.\nCredentials of the store come from the environment, as for the AWS command "
          "line.",
@@ -158,6 +184,16 @@ const std::array kVerbs = {
          &RunVerifyVerb, VerbGroup::kRead,
          "forebay verify s3://lake/prices --members members.yaml"},
 
+    Verb{"explain",
+         "-f FILE",
+         "Show what Dataset and Runtime documents mean here, field by field",
+         "Changes nothing and needs nothing running. Exit codes: 0 valid, 2 invalid.",
+         {"file", "output", "quiet", "config", "print-config"},
+         0,
+         0,
+         &RunExplainVerb,
+         VerbGroup::kDatasets,
+         "forebay explain -f datasets.yaml"},
     Verb{
         "bench read", "URL...", "Read files with many tasks at once, and measure",
         "Every task reads every file once, in the order listed, from one start signal.\nFormats of "

@@ -31,6 +31,9 @@ struct Verb {
 
 std::span<const Verb> AllVerbs();
 
+int RunUpVerb(const Context& context);
+int RunDownVerb(const Context& context);
+int RunExplainVerb(const Context& context);
 int RunWorkerVerb(const Context& context);
 int RunCatVerb(const Context& context);
 int RunStatVerb(const Context& context);

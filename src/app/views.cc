@@ -33,10 +33,10 @@ std::string MountsText(const DatasetView& dataset) {
   return text;
 }
 
-std::string GroupTable(const std::vector<GroupView>& groups, bool wide) {
+std::string GroupTable(const std::vector<GroupRow>& groups, bool wide) {
   std::vector<TableRow> rows = {{"GROUP", "READY", "USED", "CAPACITY"}};
   if (wide) rows[0].insert(rows[0].end(), {"EPOCH", "REASON"});
-  for (const GroupView& group : groups) {
+  for (const GroupRow& group : groups) {
     rows.push_back({Cell(group.name), fmt::format("{}/{}", group.ready, group.desired),
                     SizeText(group.used_bytes), SizeText(group.capacity_bytes)});
     // An epoch is a generation of control and a counter.
@@ -178,7 +178,7 @@ std::string StatusText(const StatusView& status, ViewOptions options) {
 
 std::string StatusNames(const StatusView& status) {
   std::string text;
-  for (const GroupView& group : status.groups) text += fmt::format("group/{}\n", group.name);
+  for (const GroupRow& group : status.groups) text += fmt::format("group/{}\n", group.name);
   for (const WorkerView& worker : status.workers) text += fmt::format("worker/{}\n", worker.name);
   return text + DatasetNames(status.datasets) + LoadNames(status.loads);
 }

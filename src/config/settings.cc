@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 #include <optional>
 #include <set>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/units.h"
 
 namespace forebay {
@@ -78,20 +78,6 @@ bool LooksSecret(std::string_view key) {
 
 bool IsHidden(SettingKind kind) {
   return kind == SettingKind::kSecret || kind == SettingKind::kSecretReference;
-}
-
-// The least number of single letters to add, drop or replace that makes `a` into `b`.
-std::size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
-    }
-  }
-  return row.back();
 }
 
 // Without "user:password@": a URL is the one place where a password hides in a plain value.
@@ -170,7 +156,9 @@ Status Settings::Take(Source source, const std::string& origin, const std::strin
                       const std::string& value) {
   const auto found = std::ranges::find(settings_, key, [](const Setting& s) { return s.spec.key; });
   if (found == settings_.end()) {
-    const std::string nearest = Nearest(key);
+    std::vector<std::string_view> keys;
+    for (const Setting& setting : settings_) keys.push_back(setting.spec.key);
+    const std::string nearest(Nearest(key, keys));
     const std::string known = source == Source::kFlag ? "--" + nearest : nearest;
     return Invalid(origin + (source == Source::kFile ? ": `" + key + "`" : "") +
                    ": no such setting; the nearest is " + known);
@@ -200,13 +188,6 @@ const Settings::Setting* Settings::Find(std::string_view key) const {
     if (setting.spec.key == key) return &setting;
   }
   return nullptr;
-}
-
-std::string Settings::Nearest(std::string_view key) const {
-  CHECK(!settings_.empty());
-  const auto nearest = std::ranges::min_element(
-      settings_, {}, [key](const Setting& s) { return EditDistance(s.spec.key, key); });
-  return nearest->spec.key;
 }
 
 const std::string& Settings::ValueOf(std::string_view key, SettingKind kind) const {

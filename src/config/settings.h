@@ -90,7 +90,6 @@ class Settings {
               const std::string& value);
   const Setting* Find(std::string_view key) const;
   const std::string& ValueOf(std::string_view key, SettingKind kind) const;
-  std::string Nearest(std::string_view key) const;
 
   std::vector<Setting> settings_;
 };

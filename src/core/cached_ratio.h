@@ -6,36 +6,14 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
-#include <string_view>
-#include <vector>
+#include <span>
 
 namespace forebay {
 
-// Which blocks of a file someone holds. Holders' answers are OR-ed into one.
-//
-// Thread safety: none. Immutable size.
-class BlockBitmap {
- public:
-  explicit BlockBitmap(std::uint64_t blocks) : blocks_(blocks), words_((blocks + 63) / 64) {}
-
-  std::uint64_t blocks() const { return blocks_; }
-  void Set(std::uint64_t block);
-  bool Has(std::uint64_t block) const;
-  // `other` is of the same file.
-  void Or(const BlockBitmap& other);
-
- private:
-  std::uint64_t blocks_;
-  std::vector<std::uint64_t> words_;
-};
-
-// Blocks of a file of `size` bytes; none of an empty one. `block_bytes` > 0.
-std::uint64_t BlockCount(std::uint64_t size, std::uint32_t block_bytes);
-
-// Bytes of the blocks that are set: the last one may be short.
-std::uint64_t CachedBytes(std::uint64_t size, std::uint32_t block_bytes, const BlockBitmap& held);
+// Bytes of those blocks of a file of `size` bytes that somebody holds: the last one may be short.
+// `holders`: of each block in turn, how many hold it; at most as many as the file has.
+std::uint64_t HeldBytes(std::uint64_t size, std::uint32_t block_bytes,
+                        std::span<const std::uint8_t> holders);
 
 struct CacheCount {
   std::uint64_t cached_bytes = 0;
@@ -47,33 +25,5 @@ struct CacheCount {
   bool Reaches(double ratio) const { return Ratio() >= ratio; }
   bool operator==(const CacheCount&) const = default;
 };
-
-// Counts a dataset, and besides what lies below each of some prefixes of its paths.
-//
-// Thread safety: none. Cost: linear in the prefixes for each file.
-class Census {
- public:
-  // A prefix is a directory ("train" or "train/") or a file; "" is everything.
-  explicit Census(const std::vector<std::string>& prefixes = {});
-
-  // One file of the listing. Each path once.
-  void Add(std::string_view path, std::uint64_t size, std::uint32_t block_bytes,
-           const BlockBitmap& held);
-
-  const CacheCount& total() const { return total_; }
-  std::uint64_t files() const { return files_; }
-  // `prefix` as it was given.
-  const CacheCount& Below(const std::string& prefix) const { return below_.at(prefix); }
-
- private:
-  CacheCount total_;
-  std::uint64_t files_ = 0;
-  std::map<std::string, CacheCount> below_;
-};
-
-// Whether a gate at `ratio` may open: on what is known in full only. A listing that is still under
-// way would make the ratio of a part that of the whole, and a holder that was not heard may or may
-// not have its blocks.
-bool GateOpens(const CacheCount& count, double ratio, bool listing_complete, bool census_complete);
 
 }  // namespace forebay

@@ -2,55 +2,32 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+#include <vector>
+
 #include "base/rng.h"
 
 namespace forebay {
 namespace {
 
+using Holders = std::vector<std::uint8_t>;
 constexpr std::uint32_t kBlock = 100;
 
-BlockBitmap Held(std::uint64_t blocks, std::initializer_list<std::uint64_t> set) {
-  BlockBitmap held(blocks);
-  for (const std::uint64_t block : set) held.Set(block);
-  return held;
-}
-
-TEST(CachedRatio, CountsBlocks) {
-  EXPECT_EQ(BlockCount(0, kBlock), 0u);
-  EXPECT_EQ(BlockCount(1, kBlock), 1u);
-  EXPECT_EQ(BlockCount(100, kBlock), 1u);
-  EXPECT_EQ(BlockCount(101, kBlock), 2u);
-  EXPECT_EQ(BlockCount(UINT64_MAX, 1u << 26), std::uint64_t{1} << 38);
-}
-
 TEST(CachedRatio, TheLastBlockIsShort) {
-  EXPECT_EQ(CachedBytes(250, kBlock, Held(3, {})), 0u);
-  EXPECT_EQ(CachedBytes(250, kBlock, Held(3, {0, 2})), 150u);
-  EXPECT_EQ(CachedBytes(200, kBlock, Held(2, {1})), 100u);
-  EXPECT_EQ(CachedBytes(0, kBlock, Held(0, {})), 0u);
+  EXPECT_EQ(HeldBytes(250, kBlock, Holders{0, 0, 0}), 0u);
+  EXPECT_EQ(HeldBytes(250, kBlock, Holders{1, 0, 1}), 150u);
+  EXPECT_EQ(HeldBytes(200, kBlock, Holders{0, 1}), 100u);
+  EXPECT_EQ(HeldBytes(0, kBlock, Holders{}), 0u);
 }
 
-TEST(CachedRatio, ABlockOnTwoHoldersCountsOnce) {
-  BlockBitmap held = Held(130, {0, 64, 129});
-  held.Or(Held(130, {0, 65}));
-  EXPECT_EQ(CachedBytes(130 * kBlock, kBlock, held), 4u * kBlock);
+TEST(CachedRatio, ABlockOnManyHoldersCountsOnce) {
+  EXPECT_EQ(HeldBytes(400, kBlock, Holders{2, 0, 255, 0}), 200u);
 }
 
 TEST(CachedRatio, RatioOfWhatHasNoBytesIsOne) {
-  EXPECT_EQ(Census().total().Ratio(), 1.0);
-  Census census({"empty"});
-  census.Add("empty/file", 0, kBlock, Held(0, {}));
-  census.Add("full", 100, kBlock, Held(1, {}));
-  EXPECT_EQ(census.Below("empty").Ratio(), 1.0);
-  EXPECT_EQ(census.total().Ratio(), 0.0);
-}
-
-TEST(CachedRatio, HalfIsHalf) {
-  Census census;
-  census.Add("a", 400, kBlock, Held(4, {1, 3}));
-  EXPECT_EQ(census.total().Ratio(), 0.5);
-  EXPECT_EQ(census.total(), (CacheCount{200, 400}));
-  EXPECT_EQ(census.files(), 1u);
+  EXPECT_EQ(CacheCount().Ratio(), 1.0);
+  EXPECT_EQ((CacheCount{0, 100}).Ratio(), 0.0);
+  EXPECT_EQ((CacheCount{200, 400}).Ratio(), 0.5);
 }
 
 TEST(CachedRatio, OneMissingByteIsNotOne) {
@@ -60,49 +37,24 @@ TEST(CachedRatio, OneMissingByteIsNotOne) {
   EXPECT_TRUE((CacheCount{UINT64_MAX, UINT64_MAX}).Reaches(1.0));
 }
 
-TEST(CachedRatioDeathTest, MoreCachedThanThereIsStopsTheProcess) {
-  EXPECT_DEATH((void)(CacheCount{2, 1}).Ratio(), "cached_bytes <= total_bytes");
-  EXPECT_DEATH((void)CachedBytes(100, kBlock, Held(2, {})), "held.blocks");
+TEST(CachedRatioDeathTest, MoreCachedThanThereIsStops) {
+  EXPECT_DEATH(static_cast<void>((CacheCount{101, 100}).Ratio()), "cached_bytes");
+  EXPECT_DEATH(static_cast<void>(HeldBytes(100, kBlock, Holders{1, 1})), "start");
 }
 
-TEST(CachedRatio, PrefixesEndAtSlashes) {
-  Census census({"", "train", "train/", "train/a", "train/a/x", "none"});
-  census.Add("train/a/x", 100, kBlock, Held(1, {0}));
-  census.Add("train/ab", 300, kBlock, Held(3, {}));
-  census.Add("training", 1000, kBlock, Held(10, {0}));
-  EXPECT_EQ(census.Below(""), census.total());
-  EXPECT_EQ(census.total(), (CacheCount{200, 1400}));
-  EXPECT_EQ(census.Below("train"), (CacheCount{100, 400}));
-  EXPECT_EQ(census.Below("train/"), (CacheCount{100, 400}));
-  EXPECT_EQ(census.Below("train/a"), (CacheCount{100, 100}));
-  EXPECT_EQ(census.Below("train/a/x"), (CacheCount{100, 100}));
-  EXPECT_EQ(census.Below("none").Ratio(), 1.0);
-}
-
-TEST(CachedRatio, AGateOpensOnWhatIsKnownInFull) {
-  const CacheCount count{80, 100};
-  EXPECT_TRUE(GateOpens(count, 0.8, true, true));
-  EXPECT_FALSE(GateOpens(count, 0.81, true, true));
-  EXPECT_FALSE(GateOpens(count, 0.8, false, true));
-  EXPECT_FALSE(GateOpens(count, 0.8, true, false));
-}
-
-// Against a count byte by byte.
-TEST(CachedRatio, AgreesWithAPlainCount) {
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Rng rng(seed);
-    const std::uint64_t size = rng.Below(2000);
-    const auto block_bytes = static_cast<std::uint32_t>(1 + rng.Below(300));
-    BlockBitmap held(BlockCount(size, block_bytes));
-    for (std::uint64_t block = 0; block < held.blocks(); ++block) {
-      if (rng.Chance(1, 2)) held.Set(block);
+// Property: what is held and what is not add up to the file, whoever holds it.
+TEST(CachedRatio, HeldAndMissingMakeTheFile) {
+  Rng rng(7);
+  for (int round = 0; round < 1000; ++round) {
+    const std::uint64_t size = 1 + rng.Below(5000);
+    const std::size_t blocks = (size + kBlock - 1) / kBlock;
+    Holders held(blocks);
+    Holders missing(blocks);
+    for (std::size_t i = 0; i < blocks; ++i) {
+      held[i] = static_cast<std::uint8_t>(rng.Below(4));
+      missing[i] = held[i] == 0 ? 1 : 0;
     }
-    std::uint64_t expected = 0;
-    for (std::uint64_t byte = 0; byte < size; ++byte) {
-      if (held.Has(byte / block_bytes)) ++expected;
-    }
-    EXPECT_EQ(CachedBytes(size, block_bytes, held), expected);
+    ASSERT_EQ(HeldBytes(size, kBlock, held) + HeldBytes(size, kBlock, missing), size);
   }
 }
 

@@ -62,7 +62,9 @@ std::vector<Step> Workload() {
           put("Dataset", "a", 9'000),
           put("Runtime", "r", 10),
           event,
-          [](Registry& registry) { return registry.Delete("Dataset", "ns", "b", std::nullopt); },
+          [](Registry& registry) {
+            return StatusOf(registry.Delete("Dataset", "ns", "b", std::nullopt));
+          },
           start,
           put("Dataset", "c", 15'000)};
 }

@@ -55,10 +55,13 @@ class Registry {
   // kInvalidArgument if it has no kind or name.
   virtual Result<std::uint64_t> Put(const StoredObject& object,
                                     std::optional<std::uint64_t> expected_generation) = 0;
-  // Errors: kNotFound; kStale as for Put.
-  virtual Status Delete(const std::string& kind, const std::string& namespace_name,
-                        const std::string& name,
-                        std::optional<std::uint64_t> expected_generation) = 0;
+  // Returns the registry's new generation. Errors: kNotFound; kStale as for Put.
+  virtual Result<std::uint64_t> Delete(const std::string& kind, const std::string& namespace_name,
+                                       const std::string& name,
+                                       std::optional<std::uint64_t> expected_generation) = 0;
+
+  // Of the newest change of any object, deletions included; 0: there was none.
+  virtual Result<std::uint64_t> Generation() = 0;
 
   // Counts a start of control: 1 the first time, one more every time. See core/membership.h.
   virtual Result<std::uint32_t> NextGeneration() = 0;

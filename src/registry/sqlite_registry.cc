@@ -95,8 +95,11 @@ class SqliteRegistry : public Registry {
   Result<std::uint64_t> Put(const StoredObject& object,
                             std::optional<std::uint64_t> expected_generation) override
       EXCLUDES(mutex_);
-  Status Delete(const std::string& kind, const std::string& namespace_name, const std::string& name,
-                std::optional<std::uint64_t> expected_generation) override EXCLUDES(mutex_);
+  Result<std::uint64_t> Delete(const std::string& kind, const std::string& namespace_name,
+                               const std::string& name,
+                               std::optional<std::uint64_t> expected_generation) override
+      EXCLUDES(mutex_);
+  Result<std::uint64_t> Generation() override EXCLUDES(mutex_);
   Result<std::uint32_t> NextGeneration() override EXCLUDES(mutex_);
   Result<std::uint64_t> AppendEvent(const std::string& json) override EXCLUDES(mutex_);
   Result<std::vector<StoredEvent>> ListEvents(std::uint64_t since) override EXCLUDES(mutex_);
@@ -222,22 +225,33 @@ Result<std::uint64_t> SqliteRegistry::Put(const StoredObject& object,
   return generation;
 }
 
-Status SqliteRegistry::Delete(const std::string& kind, const std::string& namespace_name,
-                              const std::string& name,
-                              std::optional<std::uint64_t> expected_generation) {
+Result<std::uint64_t> SqliteRegistry::Delete(const std::string& kind,
+                                             const std::string& namespace_name,
+                                             const std::string& name,
+                                             std::optional<std::uint64_t> expected_generation) {
   MutexLock lock(mutex_);
   Transaction transaction(file_);
-  if (!transaction.began().ok()) return transaction.began();
+  if (!transaction.began().ok()) return transaction.began().error();
   const Result<std::optional<StoredObject>> stored = FindLocked(kind, namespace_name, name);
   if (!stored.ok()) return stored.error();
   Status status = CheckExpected(stored.value(), name, expected_generation);
-  if (!status.ok()) return status;
+  if (!status.ok()) return std::move(status).error();
   if (!stored.value()) return Error(Code::kNotFound, "'" + name + "' does not exist");
-  const Result<std::uint64_t> generation = Count(file_, "generation");
-  if (!generation.ok()) return generation.error();
+  Result<std::uint64_t> generation = Count(file_, "generation");
+  if (!generation.ok()) return generation;
   Statement erase(file_, "DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?");
   status = erase.Bind(kind).Bind(namespace_name).Bind(name).Finish();
-  return status.ok() ? transaction.Commit() : status;
+  if (status.ok()) status = transaction.Commit();
+  if (!status.ok()) return std::move(status).error();
+  return generation;
+}
+
+Result<std::uint64_t> SqliteRegistry::Generation() {
+  MutexLock lock(mutex_);
+  Statement select(file_, "SELECT value FROM counters WHERE name = 'generation'");
+  const std::uint64_t generation = select.Row() ? select.Number(0) : 0;
+  if (!select.status().ok()) return select.status().error();
+  return generation;
 }
 
 Result<std::uint32_t> SqliteRegistry::NextGeneration() {

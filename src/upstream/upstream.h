@@ -17,6 +17,7 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "core/store_options.h"
 
 namespace forebay {
 
@@ -100,9 +101,6 @@ class Upstream {
   virtual Result<ReadOutcome> Read(const ReadRange& range, ByteSink& sink, Deadline deadline,
                                    std::stop_token stop) = 0;
 };
-
-// Options of a store as people write them (CONTRACT.md section 2), by their names there.
-using OptionMap = std::map<std::string, std::string>;
 
 // Where a URL points: the store, and the path in it.
 struct Location {

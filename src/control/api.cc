@@ -1,0 +1,444 @@
+#include "control/api.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/metrics.h"
+#include "base/units.h"
+#include "base/wall_clock.h"
+#include "cluster/group_json.h"
+#include "control/load_json.h"
+#include "control/merge_metrics.h"
+#include "control/openapi.h"
+#include "control/problem.h"
+#include "control/request_json.h"
+
+namespace forebay {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::chrono::minutes kVerifyTimeout{10};
+constexpr std::chrono::seconds kDropTimeout{30};
+constexpr std::chrono::seconds kMetricsTimeout{2};
+constexpr std::chrono::seconds kAnnounceTimeout{2};
+constexpr std::chrono::seconds kWaitMax{60};  // Of one long poll; the client asks again.
+constexpr std::chrono::seconds kCountPatience{1};
+constexpr std::chrono::milliseconds kGateEvery{250};
+
+Error NoSuch(const std::string& what) {
+  return {Code::kNotFound, what + ": there is none"};
+}
+
+std::vector<std::string> Words(const std::string& path) {
+  std::vector<std::string> words;
+  std::size_t begin = 0;
+  while (begin < path.size()) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (end > begin) words.push_back(path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return words;
+}
+
+std::string QueryOr(const HttpQuestion& question, const std::string& key,
+                    const std::string& otherwise) {
+  const auto found = question.query.find(key);
+  return found == question.query.end() ? otherwise : found->second;
+}
+
+DatasetKey NameOf(const HttpQuestion& question, const std::string& name) {
+  return {QueryOr(question, "namespace", "default"), name};
+}
+
+std::string ObjectOf(const DatasetKey& name) {
+  return "dataset.data.fluid.io/" + name.name;
+}
+
+// Over TCP they would be readable on the way.
+WithSecrets SecretsOver(const HttpQuestion& question) {
+  return question.over_unix ? WithSecrets::kYes : WithSecrets::kNo;
+}
+
+StatusParts StatusPartsOf(const Api::Parts& parts) {
+  return {parts.facts, parts.desired, parts.members, parts.datasets, parts.inventory, parts.loads};
+}
+
+std::uint32_t ReadyWorkers(const Members& members) {
+  std::uint32_t ready = 0;
+  for (const MemberView& member : members.All()) {
+    if (member.status.state == MemberState::kReady) ++ready;
+  }
+  return ready;
+}
+
+}  // namespace
+
+HttpReply Api::Answer(const HttpQuestion& question) {
+  Result<HttpReply> reply = Route(question);
+  return reply.ok() ? std::move(reply).value() : ProblemReply(reply.error());
+}
+
+Result<HttpReply> Api::Route(const HttpQuestion& question) {
+  const std::string& path = question.path;
+  const bool get = question.method == "GET" || question.method == "HEAD";
+  if (path.starts_with("/internal/")) return RouteInternal(question, path);
+  if (get && path == "/healthz") return HttpReply{.body = "ok\n"};
+  if (get && path == "/readyz") return Ready();
+  if (get && path == "/metrics") return MetricsText();
+  if (get && path == "/openapi.json") return JsonReply(std::string(OpenApiDocument()));
+  const std::vector<std::string> words = Words(path);
+  if (words.size() < 2 || words[0] != "v1") {
+    return Error(Code::kNotFound, path + ": there is no such path; see /openapi.json");
+  }
+  if (words[1] == "datasets") return RouteDatasets(question, words);
+  if (words[1] == "loads") return RouteLoads(question, words);
+  if (words.size() == 2) {
+    if (get && words[1] == "status") return Status(question);
+    if (get && words[1] == "workers") return JsonReply(WorkersJson(StatusPartsOf(parts_)));
+    if (get && words[1] == "events") return EventsSince(question);
+    if (question.method == "POST" && words[1] == "apply") return Apply(question);
+    if (question.method == "POST" && words[1] == "delete") return DeleteDocuments(question);
+  }
+  return Error(Code::kNotFound,
+               question.method + " " + path + ": there is no such path; see /openapi.json");
+}
+
+Result<HttpReply> Api::RouteDatasets(const HttpQuestion& question,
+                                     const std::vector<std::string>& words) {
+  const bool get = question.method == "GET";
+  const bool post = question.method == "POST";
+  if (words.size() == 2 && get) {
+    return JsonReply(
+        DatasetsJson(StatusPartsOf(parts_),
+                     {.namespace_name = QueryOr(question, "namespace", ""), .dataset = ""}));
+  }
+  if (words.size() == 2 && post) return CreateDataset(question);
+  if (words.size() > 2) {
+    const DatasetKey name = NameOf(question, words[2]);
+    const DatasetPointer dataset = parts_.datasets.Find(name);
+    if (dataset == nullptr) {
+      return Error(Code::kNotFound,
+                   fmt::format("dataset {}.{}: there is none; `forebay datasets` lists them",
+                               name.name, name.namespace_name));
+    }
+    if (words.size() == 3 && get) {
+      return JsonReply(DatasetJson(StatusPartsOf(parts_), *dataset));
+    }
+    if (words.size() == 3 && question.method == "DELETE") {
+      forebay::Status deleted = parts_.datasets.Delete(name);
+      if (!deleted.ok()) return std::move(deleted).error();
+      Announce();
+      parts_.events.Add({.reason = "DatasetDeleted",
+                         .object = ObjectOf(name),
+                         .namespace_name = name.namespace_name,
+                         .message = "deleted; workers forget its blocks"});
+      return JsonReply(R"({"result":"deleted"})");
+    }
+    if (words.size() == 4 && get && words[3] == "wait") return Wait(question, *dataset);
+    if (words.size() == 4 && post && words[3] == "evict") return Evict(question, *dataset);
+    if (words.size() == 4 && post && words[3] == "verify") return Verify(question, *dataset);
+    if (words.size() == 4 && post && words[3] == "refresh") {
+      forebay::Status refreshed = parts_.datasets.Refresh(name);
+      if (!refreshed.ok()) return std::move(refreshed).error();
+      Announce();
+      return JsonReply(R"({"result":"refreshed"})");
+    }
+  }
+  return Error(Code::kNotFound, question.method + " " + question.path + ": there is no such path");
+}
+
+Result<HttpReply> Api::RouteLoads(const HttpQuestion& question,
+                                  const std::vector<std::string>& words) {
+  if (words.size() == 2 && question.method == "POST") return StartLoad(question);
+  if (words.size() == 2 && question.method == "GET") {
+    Json loads = Json::array();
+    for (const LoadRecord& load : parts_.loads.All()) loads.push_back(Json::parse(LoadJson(load)));
+    return JsonReply(Json{{"loads", loads}}.dump());
+  }
+  Result<LoadRecord> load = NoSuch(question.method + " " + question.path);
+  if (words.size() == 3 && question.method == "GET") load = parts_.loads.Find(words[2]);
+  if (words.size() == 4 && question.method == "POST") {
+    if (words[3] == "pause") load = parts_.loads.Pause(words[2]);
+    if (words[3] == "resume") load = parts_.loads.Resume(words[2]);
+    if (words[3] == "cancel") load = parts_.loads.Cancel(words[2]);
+    // The request is good, the load is in no state for it.
+    constexpr int kConflict = 409;
+    if (!load.ok() && load.error().code() == Code::kInvalidArgument) {
+      return ProblemReply(kConflict, load.error().message());
+    }
+  }
+  if (!load.ok()) return std::move(load).error();
+  return JsonReply(LoadJson(load.value()));
+}
+
+Result<HttpReply> Api::RouteInternal(const HttpQuestion& question, const std::string& path) {
+  if (question.method == "POST" && path == "/internal/v1/heartbeat") return TakeHeartbeat(question);
+  if (question.method == "GET" && path == "/internal/v1/group") return Group(question);
+  if (question.method == "POST" && path == "/internal/v1/shutdown") {
+    if (!question.over_unix) {
+      return Error(Code::kDenied, "shutdown: only over the unix socket, on control's own host");
+    }
+    parts_.shutdown_requested = true;
+    constexpr int kAccepted = 202;
+    return HttpReply{.status = kAccepted, .body = "{}", .content_type = "application/json"};
+  }
+  return NoSuch(question.method + " " + path);
+}
+
+HttpReply Api::Ready() const {
+  constexpr int kUnavailable = 503;
+  if (parts_.members.map() == nullptr) {
+    return {.status = kUnavailable, .body = "learning which workers there are; ready in 2 s\n"};
+  }
+  const std::uint32_t ready = ReadyWorkers(parts_.members);
+  if (ready < parts_.desired) {
+    return {.status = kUnavailable,
+            .body = fmt::format("{} of {} workers are ready; `forebay status` and `forebay events` "
+                                "say why\n",
+                                ready, parts_.desired.load())};
+  }
+  return {.body = "ok\n"};
+}
+
+HttpReply Api::MetricsText() {
+  std::vector<std::string> texts = parts_.pool.Metrics(Clock::now() + kMetricsTimeout, parts_.stop);
+  texts.push_back(Metrics().Text());
+  return {.body = MergeMetrics(texts) + CachedRatiosText(StatusPartsOf(parts_)),
+          .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+}
+
+Result<HttpReply> Api::Status(const HttpQuestion& question) {
+  return JsonReply(
+      StatusJson(StatusPartsOf(parts_), {.namespace_name = QueryOr(question, "namespace", ""),
+                                         .dataset = QueryOr(question, "dataset", "")}));
+}
+
+Result<HttpReply> Api::EventsSince(const HttpQuestion& question) {
+  const Result<std::uint64_t> since = ParseCount("since", QueryOr(question, "since", "0"));
+  if (!since.ok()) return since.error();
+  const Result<std::chrono::milliseconds> wait = ParseDuration(QueryOr(question, "wait", "0"));
+  if (!wait.ok()) return Error(wait.error()).Within("wait");
+  const Deadline until = Clock::now() + std::min<Clock::duration>(wait.value(), kWaitMax);
+  Json events = Json::array();
+  std::uint64_t next = since.value();
+  for (const Event& event : parts_.events.Await(since.value(), until, parts_.stop)) {
+    constexpr std::int64_t kNanoseconds = 1'000'000;
+    events.push_back({{"seq", event.sequence},
+                      {"time", Rfc3339(event.time_ms * kNanoseconds)},
+                      {"type", event.warning ? "Warning" : "Normal"},
+                      {"reason", event.reason},
+                      {"object", event.object},
+                      {"namespace", event.namespace_name},
+                      {"message", event.message},
+                      {"count", event.count}});
+    next = event.sequence;
+  }
+  return JsonReply(Json{{"events", events}, {"next", next}}.dump(-1, ' ', false,
+                                                                 Json::error_handler_t::replace));
+}
+
+// Has everybody know of a change before it is acknowledged: who reads right after finds it.
+void Api::Announce() {
+  parts_.inventory.DatasetsChanged();
+  parts_.pool.Refresh(Clock::now() + kAnnounceTimeout, parts_.stop);
+}
+
+Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
+  Result<DatasetRequest> request = ParseDatasetRequest(question.body);
+  if (!request.ok()) return std::move(request).error();
+  if (request.value().secrets && !question.over_unix) {
+    return Error(Code::kDenied,
+                 "secrets are taken over control's unix socket only, since TCP is not encrypted "
+                 "yet; run this on control's host, without --control");
+  }
+  const DatasetKey name{request.value().spec.namespace_name, request.value().spec.name};
+  if (request.value().spec.block_bytes > parts_.facts.block_bytes_max) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("--block-size \"{}\": the group takes at most {}; write that, or "
+                             "start it with `up --block-size-max {}`",
+                             FormatSize(request.value().spec.block_bytes),
+                             FormatSize(parts_.facts.block_bytes_max),
+                             FormatSize(request.value().spec.block_bytes)));
+  }
+  const Result<DatasetChange> change =
+      parts_.datasets.Put(std::move(request.value().spec), std::move(request.value().secrets));
+  if (!change.ok()) return change.error();
+  if (change.value() != DatasetChange::kUnchanged) Announce();
+  const DatasetPointer dataset = parts_.datasets.Find(name);
+  if (dataset == nullptr) return Error(Code::kNotFound, "it was deleted meanwhile");
+  if (change.value() == DatasetChange::kCreated) {
+    parts_.events.Add({.warning = dataset->not_bound.has_value(),
+                       .reason = dataset->not_bound ? dataset->not_bound->reason : "DatasetReady",
+                       .object = ObjectOf(name),
+                       .namespace_name = name.namespace_name,
+                       .message = dataset->not_bound ? dataset->not_bound->message : "created"});
+  }
+  constexpr int kCreated = 201;
+  constexpr int kOk = 200;
+  return JsonReply(Json{{"result", ChangeName(change.value())},
+                        {"dataset", Json::parse(DatasetJson(StatusPartsOf(parts_), *dataset))}}
+                       .dump(),
+                   change.value() == DatasetChange::kCreated ? kCreated : kOk);
+}
+
+// Opens on a census alone: one that began after the question came.
+Result<HttpReply> Api::Wait(const HttpQuestion& question, const DatasetRecord& dataset) {
+  const Result<WaitRequest> parsed = ParseWaitRequest(question.query);
+  if (!parsed.ok()) return parsed.error();
+  const WaitRequest& wait = parsed.value();
+  const Deadline until = Clock::now() + std::min<Clock::duration>(wait.timeout, kWaitMax);
+  Json answer = {{"reached", false}, {"cachedRatio", nullptr}, {"ready", 0}, {"reason", ""}};
+  while (true) {
+    const std::uint32_t ready = ReadyWorkers(parts_.members);
+    answer["ready"] = ready;
+    bool reached = true;
+    if (ready < wait.workers) {
+      reached = false;
+      answer["reason"] = fmt::format("{} of {} workers are ready", ready, wait.workers);
+    }
+    if (dataset.not_bound) {
+      reached = false;
+      answer["reason"] = dataset.not_bound->message;
+    } else if (wait.cached) {
+      const Deadline since = Clock::now();
+      // Somebody counts even if this poll is over before; the next poll then finds a count.
+      const Result<DatasetCountPointer> count = parts_.inventory.CountFrom(
+          dataset.uid, since, std::max(until, since + kCountPatience), parts_.stop);
+      if (!count.ok() && count.error().code() == Code::kNotFound) return count.error();
+      if (!count.ok()) {
+        reached = false;
+        answer["reason"] = count.error().message();
+      } else {
+        const CacheCount ratio = CountBelow(*count.value(), wait.path);
+        answer["cachedRatio"] = ratio.Ratio();
+        if (!ratio.Reaches(*wait.cached)) {
+          reached = false;
+          answer["reason"] = fmt::format("{} of {} are held", FormatSize(ratio.cached_bytes),
+                                         FormatSize(ratio.total_bytes));
+        }
+      }
+    }
+    answer["reached"] = reached;
+    if (reached) answer["reason"] = "";
+    if (reached || Clock::now() >= until || parts_.stop.stop_requested()) break;
+    parts_.members.AwaitStep(std::min<Deadline>(until, Clock::now() + kGateEvery));
+  }
+  return JsonReply(answer.dump());
+}
+
+Result<HttpReply> Api::Evict(const HttpQuestion& question, const DatasetRecord& dataset) {
+  const Result<std::vector<std::string>> patterns = ParsePaths(question.body);
+  if (!patterns.ok()) return patterns.error();
+  const DatasetCountPointer count = parts_.inventory.Look(dataset).count;
+  std::vector<std::string> paths;
+  if (!patterns.value().empty()) {
+    const Result<DatasetCountPointer> counted = parts_.inventory.CountFrom(
+        dataset.uid, Deadline::min(), Clock::now() + kDropTimeout, parts_.stop);
+    if (!counted.ok()) return counted.error();
+    for (const ListedFile& file : counted.value()->listing->files) {
+      const auto meant = [&file](const std::string& pattern) {
+        return PatternMatches(pattern, file.path);
+      };
+      if (std::ranges::any_of(patterns.value(), meant)) paths.push_back(file.path);
+    }
+    if (paths.empty()) {
+      return Error(Code::kInvalidArgument,
+                   fmt::format("no file of the dataset matches \"{}\"", patterns.value().front()));
+    }
+  }
+  const Result<std::uint64_t> dropped =
+      parts_.pool.Drop(dataset, paths, Clock::now() + kDropTimeout, parts_.stop);
+  if (!dropped.ok()) return dropped.error();
+  parts_.inventory.BlocksChanged(dataset.uid);
+  parts_.events.Add({.reason = "Evicted",
+                     .object = ObjectOf(dataset.name),
+                     .namespace_name = dataset.name.namespace_name,
+                     .message = fmt::format("{} by `evict`", FormatSize(dropped.value()))});
+  return JsonReply(Json{{"evictedBytes", dropped.value()}, {"evictedFiles", paths.size()}}.dump());
+}
+
+Result<HttpReply> Api::Verify(const HttpQuestion& question, const DatasetRecord& dataset) {
+  const Result<std::vector<std::string>> patterns = ParsePaths(question.body);
+  if (!patterns.ok()) return patterns.error();
+  const Deadline until = Clock::now() + kVerifyTimeout;
+  const Result<DatasetCountPointer> before =
+      parts_.inventory.CountFrom(dataset.uid, Clock::now(), until, parts_.stop);
+  if (!before.ok()) return before.error();
+  const DatasetListing& listing = *before.value()->listing;
+  const Result<std::vector<std::uint64_t>> sound =
+      parts_.pool.CountHeld(dataset, listing.files, /*verify=*/true, until, parts_.stop);
+  if (!sound.ok()) return sound.error();
+  std::uint64_t cached = 0;
+  std::uint64_t damaged = 0;
+  for (std::size_t i = 0; i < listing.files.size(); ++i) {
+    cached += sound.value()[i];
+    if (sound.value()[i] < before.value()->cached_of_file[i]) ++damaged;
+  }
+  parts_.inventory.BlocksChanged(dataset.uid);
+  return JsonReply(Json{{"files", listing.files.size()},
+                        {"damagedFiles", damaged},
+                        {"cachedBytes", cached},
+                        {"totalBytes", listing.total_bytes}}
+                       .dump());
+}
+
+Result<HttpReply> Api::StartLoad(const HttpQuestion& question) {
+  Result<LoadTarget> target = ParseLoadRequest(question.body);
+  if (!target.ok()) return std::move(target).error();
+  const Result<LoadRecord> load = parts_.loads.Start(std::move(target).value());
+  if (!load.ok()) return load.error();
+  constexpr int kCreated = 201;
+  return JsonReply(LoadJson(load.value()), kCreated);
+}
+
+Result<HttpReply> Api::TakeHeartbeat(const HttpQuestion& question) {
+  const Result<Heartbeat> heartbeat = HeartbeatFromJson(question.body);
+  if (!heartbeat.ok()) return heartbeat.error();
+  const forebay::Status heard = parts_.members.Heard(heartbeat.value());
+  if (!heard.ok() && heard.error().code() == Code::kDenied) {
+    constexpr int kConflict = 409;
+    return ProblemReply(kConflict, heard.error().message());
+  }
+  if (!heard.ok()) return heard.error();
+  for (const DatasetFigures& dataset : heartbeat.value().datasets) {
+    parts_.inventory.BlocksChanged(dataset.uid);
+  }
+  HeartbeatAnswer answer;
+  const std::shared_ptr<const GroupMap> map = parts_.members.map();
+  answer.learning = map == nullptr;
+  if (map != nullptr && map->epoch != heartbeat.value().known_epoch) answer.map = *map;
+  const DatasetTable::Changes changes = parts_.datasets.Since(heartbeat.value().known_datasets);
+  answer.datasets_generation = changes.generation;
+  answer.full = changes.full;
+  answer.deleted = changes.deleted;
+  const WithSecrets secrets = SecretsOver(question);
+  for (const DatasetPointer& dataset : changes.datasets) {
+    if (dataset->not_bound) continue;
+    answer.datasets.push_back(EntryOf(*dataset, secrets));
+  }
+  return JsonReply(ToJson(answer, secrets));
+}
+
+Result<HttpReply> Api::Group(const HttpQuestion& question) {
+  const std::shared_ptr<const GroupMap> map = parts_.members.map();
+  if (map == nullptr) {
+    return Error(Code::kUnavailable, "learning which workers there are; ask again in 2 s");
+  }
+  GroupAnswer answer;
+  answer.map = *map;
+  if (const std::string name = QueryOr(question, "dataset", ""); !name.empty()) {
+    const DatasetPointer dataset = parts_.datasets.Find(NameOf(question, name));
+    if (dataset == nullptr) {
+      return Error(Code::kNotFound,
+                   fmt::format("dataset {}: there is none; `forebay datasets` lists them", name));
+    }
+    if (dataset->not_bound) return Error(Code::kUnavailable, dataset->not_bound->message);
+    answer.dataset = EntryOf(*dataset, SecretsOver(question));
+  }
+  return JsonReply(ToJson(answer));
+}
+
+}  // namespace forebay

@@ -1,0 +1,66 @@
+// Api: control's HTTP paths (openapi.json): requests in, decisions of others, JSON out.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "control/dataset_table.h"
+#include "control/events.h"
+#include "control/inventory.h"
+#include "control/loads.h"
+#include "control/members.h"
+#include "control/pool.h"
+#include "control/status.h"
+#include "io/http_server.h"
+
+namespace forebay {
+
+// Thread safety: safe. Calls may wait as long as their request says, and end soon after `stop`.
+class Api {
+ public:
+  struct Parts {
+    DatasetTable& datasets;
+    Members& members;
+    Inventory& inventory;
+    Loads& loads;
+    Pool& pool;
+    EventLog& events;
+    Registry& registry;
+    const GroupFacts& facts;
+    std::atomic<std::uint32_t>& desired;  // Local workers.
+    std::atomic<bool>& shutdown_requested;
+    std::stop_token stop;
+  };
+
+  explicit Api(Parts parts) : parts_(std::move(parts)) {}
+
+  HttpReply Answer(const HttpQuestion& question);
+
+ private:
+  Result<HttpReply> Route(const HttpQuestion& question);
+  Result<HttpReply> RouteDatasets(const HttpQuestion& question,
+                                  const std::vector<std::string>& words);
+  Result<HttpReply> RouteLoads(const HttpQuestion& question, const std::vector<std::string>& words);
+  Result<HttpReply> RouteInternal(const HttpQuestion& question, const std::string& path);
+  HttpReply Ready() const;
+  HttpReply MetricsText();
+  Result<HttpReply> Status(const HttpQuestion& question);
+  Result<HttpReply> EventsSince(const HttpQuestion& question);
+  Result<HttpReply> CreateDataset(const HttpQuestion& question);
+  Result<HttpReply> Apply(const HttpQuestion& question);
+  Result<HttpReply> DeleteDocuments(const HttpQuestion& question);
+  Result<std::string> PutDocument(const DatasetSpec& spec, bool dry_run);
+  Result<HttpReply> Wait(const HttpQuestion& question, const DatasetRecord& dataset);
+  Result<HttpReply> Evict(const HttpQuestion& question, const DatasetRecord& dataset);
+  Result<HttpReply> Verify(const HttpQuestion& question, const DatasetRecord& dataset);
+  Result<HttpReply> StartLoad(const HttpQuestion& question);
+  Result<HttpReply> TakeHeartbeat(const HttpQuestion& question);
+  Result<HttpReply> Group(const HttpQuestion& question);
+  void Announce();
+
+  const Parts parts_;
+};
+
+}  // namespace forebay

@@ -1,0 +1,344 @@
+#include "control/loads.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "base/wall_clock.h"
+#include "control/load_json.h"
+
+namespace forebay {
+namespace {
+
+constexpr const char* kKind = "Load";
+constexpr int kRounds = 3;  // Fills before what is still missing is named.
+constexpr std::chrono::minutes kListWait{30};
+constexpr std::chrono::minutes kCountTimeout{10};
+constexpr std::chrono::seconds kRateWindow{2};
+
+Error NoLoad(const std::string& id) {
+  return {Code::kNotFound, fmt::format("load {}: there is none; `forebay loads` lists them", id)};
+}
+
+bool Finished(LoadPhase phase) {
+  return phase == LoadPhase::kComplete || phase == LoadPhase::kFailed ||
+         phase == LoadPhase::kCancelled;
+}
+
+std::string ObjectOf(const LoadRecord& view) {
+  return fmt::format("dataset.data.fluid.io/{}", view.target.dataset.name);
+}
+
+}  // namespace
+
+std::string_view LoadPhaseName(LoadPhase phase) {
+  switch (phase) {
+    case LoadPhase::kRunning: return "Running";
+    case LoadPhase::kComplete: return "Complete";
+    case LoadPhase::kFailed: return "Failed";
+    case LoadPhase::kPaused: return "Paused";
+    case LoadPhase::kCancelled: return "Cancelled";
+  }
+  return "Failed";
+}
+
+Result<std::unique_ptr<Loads>> Loads::Open(Parts parts) {
+  const Result<std::vector<StoredObject>> stored = parts.registry.List(kKind);
+  if (!stored.ok()) return stored.error();
+  std::unique_ptr<Loads> loads(new Loads(parts));
+  {
+    MutexLock lock(loads->mutex_);
+    for (const StoredObject& object : stored.value()) {
+      Result<LoadRecord> view = DecodeLoad(object.json);
+      if (!view.ok()) return std::move(view).error().Within("stored load " + object.name);
+      loads->loads_[object.name].view = std::move(view).value();
+    }
+  }
+  for (int i = 0; i < kAtOnce; ++i) {
+    loads->threads_.Run("load",
+                        [raw = loads.get()](std::stop_token stop) { raw->RunThread(stop); });
+  }
+  return loads;
+}
+
+Loads::~Loads() {
+  Stop();
+}
+
+void Loads::Stop() {
+  threads_.RequestStop();
+  {
+    MutexLock lock(mutex_);
+    for (auto& [id, load] : loads_) load.stop.request_stop();
+    changed_.NotifyAll();
+  }
+  threads_.StopAndJoin();
+}
+
+Status Loads::Store(const LoadRecord& view) {
+  const Result<std::uint64_t> stored = parts_.registry.Put({.kind = kKind,
+                                                            .namespace_name = "",
+                                                            .name = view.id,
+                                                            .generation = 0,
+                                                            .json = EncodeLoad(view)},
+                                                           std::nullopt);
+  return stored.ok() ? Status() : stored.error();
+}
+
+Result<LoadRecord> Loads::Start(LoadTarget target) {
+  const DatasetPointer dataset = parts_.datasets.Find(target.dataset);
+  if (dataset == nullptr) {
+    return Error(Code::kNotFound,
+                 fmt::format("dataset {}.{}: there is none; `forebay datasets` lists them",
+                             target.dataset.name, target.dataset.namespace_name));
+  }
+  if (dataset->not_bound) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("dataset {}: {}", target.dataset.name, dataset->not_bound->message));
+  }
+  LoadRecord view;
+  const std::int64_t now = WallClockNanoseconds();
+  constexpr std::int64_t kMillisecond = 1'000'000;
+  view.target = std::move(target);
+  view.started_at = Rfc3339(now);
+  MutexLock lock(mutex_);
+  // Sorts by time; two in one millisecond get different ones.
+  std::int64_t stamp = now / kMillisecond;
+  do {
+    view.id = fmt::format("load-{:x}", stamp++);
+  } while (loads_.contains(view.id));
+  Status stored = Store(view);
+  if (!stored.ok()) return std::move(stored).error();
+  loads_[view.id].view = view;
+  DropOldest();
+  changed_.NotifyAll();
+  return view;
+}
+
+void Loads::DropOldest() {
+  std::size_t finished = 0;
+  for (const auto& [id, load] : loads_) finished += Finished(load.view.phase) ? 1 : 0;
+  for (auto at = loads_.begin(); at != loads_.end() && finished > kKept;) {
+    if (!Finished(at->second.view.phase) || at->second.running) {
+      ++at;
+      continue;
+    }
+    const Result<std::uint64_t> deleted =
+        parts_.registry.Delete(kKind, "", at->first, std::nullopt);
+    if (!deleted.ok()) return;  // Another time.
+    at = loads_.erase(at);
+    --finished;
+  }
+}
+
+Result<LoadRecord> Loads::SetPhase(const std::string& id, LoadPhase phase,
+                                   std::initializer_list<LoadPhase> from) {
+  MutexLock lock(mutex_);
+  const auto found = loads_.find(id);
+  if (found == loads_.end()) return NoLoad(id);
+  Load& load = found->second;
+  if (load.view.phase == phase) return load.view;
+  if (std::ranges::find(from, load.view.phase) == from.end()) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("load {}: is {} and cannot become {}", id,
+                             LoadPhaseName(load.view.phase), LoadPhaseName(phase)));
+  }
+  LoadRecord view = load.view;
+  view.phase = phase;
+  view.reason.clear();
+  if (Finished(phase)) view.finished_at = Rfc3339(WallClockNanoseconds());
+  Status stored = Store(view);
+  if (!stored.ok()) return std::move(stored).error();
+  load.view = view;
+  load.stop.request_stop();
+  changed_.NotifyAll();
+  return view;
+}
+
+Result<LoadRecord> Loads::Pause(const std::string& id) {
+  return SetPhase(id, LoadPhase::kPaused, {LoadPhase::kRunning});
+}
+
+Result<LoadRecord> Loads::Cancel(const std::string& id) {
+  return SetPhase(id, LoadPhase::kCancelled, {LoadPhase::kRunning, LoadPhase::kPaused});
+}
+
+Result<LoadRecord> Loads::Resume(const std::string& id) {
+  return SetPhase(id, LoadPhase::kRunning, {LoadPhase::kPaused});
+}
+
+Result<LoadRecord> Loads::Find(const std::string& id) const {
+  MutexLock lock(mutex_);
+  const auto found = loads_.find(id);
+  if (found == loads_.end()) return NoLoad(id);
+  return found->second.view;
+}
+
+std::vector<LoadRecord> Loads::All() const {
+  MutexLock lock(mutex_);
+  std::vector<LoadRecord> all;
+  for (const auto& [id, load] : loads_) all.push_back(load.view);
+  return all;
+}
+
+void Loads::RunThread(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    std::string id;
+    std::stop_token load_stop;
+    {
+      MutexLock lock(mutex_);
+      const auto next = std::ranges::find_if(loads_, [](const auto& load) {
+        return load.second.view.phase == LoadPhase::kRunning && !load.second.running;
+      });
+      if (next == loads_.end()) {
+        constexpr std::chrono::hours kNothing{1};
+        changed_.WaitUntil(mutex_, Clock::now() + kNothing);
+        continue;
+      }
+      id = next->first;
+      next->second.running = true;
+      next->second.stop = std::stop_source();
+      load_stop = next->second.stop.get_token();
+    }
+    const LoadTarget target = Find(id).value().target;
+    const Status outcome = Execute(id, target, load_stop);
+    if (!stop.stop_requested()) End(id, outcome);
+  }
+}
+
+Result<std::vector<ListedFile>> Loads::Target(const std::string& id, const LoadTarget& target,
+                                              const DatasetRecord& dataset,
+                                              const std::stop_token& stop) {
+  const Deadline now = Clock::now();
+  Result<DatasetCountPointer> count =
+      parts_.inventory.CountFrom(dataset.uid, now, now + kListWait, stop);
+  if (!count.ok()) return std::move(count).error();
+  std::vector<ListedFile> files;
+  LoadRecord view = Find(id).value();
+  view.total_bytes = 0;
+  for (const ListedFile& file : count.value()->listing->files) {
+    const auto meant = [&file](const std::string& pattern) {
+      return PatternMatches(pattern, file.path);
+    };
+    if (!target.paths.empty() && std::ranges::none_of(target.paths, meant)) continue;
+    view.total_bytes += file.attributes.size;
+    files.push_back(file);
+  }
+  if (files.empty() && !target.paths.empty()) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("no file of the dataset matches \"{}\"", target.paths.front()));
+  }
+  MutexLock lock(mutex_);
+  LoadRecord& stored = loads_.at(id).view;
+  stored.total_bytes = view.total_bytes;
+  stored.total_files = files.size();
+  return files;
+}
+
+void Loads::Progress(const std::string& id, std::uint64_t done_bytes) {
+  MutexLock lock(mutex_);
+  Load& load = loads_.at(id);
+  load.view.done_bytes = std::min(done_bytes, load.view.total_bytes);
+  const Deadline now = Clock::now();
+  if (now - load.sampled_at < kRateWindow) return;
+  const std::chrono::duration<double> passed = now - load.sampled_at;
+  if (load.sampled_at != Deadline() && done_bytes >= load.sampled_bytes) {
+    load.view.bytes_per_second = static_cast<std::uint64_t>(
+        static_cast<double>(done_bytes - load.sampled_bytes) / passed.count());
+  }
+  load.sampled_at = now;
+  load.sampled_bytes = done_bytes;
+}
+
+// Counts what is held, verified, fills what is not, and counts again: what was evicted meanwhile is
+// asked for once more, and then named.
+Status Loads::Execute(const std::string& id, const LoadTarget& target,
+                      const std::stop_token& stop) {
+  const DatasetPointer dataset = parts_.datasets.Find(target.dataset);
+  if (dataset == nullptr) return Error(Code::kNotFound, "the dataset was deleted");
+  if (target.replicas > 1) {
+    Status raised = parts_.datasets.RaiseReplicas(target.dataset, target.replicas);
+    if (!raised.ok()) return raised;
+  }
+  const Result<std::vector<ListedFile>> files = Target(id, target, *dataset, stop);
+  if (!files.ok()) return files.error();
+  std::map<std::string, std::string> reasons;
+  for (int round = 0; round <= kRounds; ++round) {
+    const Result<std::vector<std::uint64_t>> held = parts_.pool.CountHeld(
+        *dataset, files.value(), /*verify=*/true, Clock::now() + kCountTimeout, stop);
+    if (!held.ok()) return held.error();
+    std::vector<ListedFile> missing;
+    std::uint64_t held_bytes = 0;
+    for (std::size_t i = 0; i < files.value().size(); ++i) {
+      held_bytes += held.value()[i];
+      if (held.value()[i] < files.value()[i].attributes.size) missing.push_back(files.value()[i]);
+    }
+    Progress(id, held_bytes);
+    {
+      MutexLock lock(mutex_);
+      LoadRecord& view = loads_.at(id).view;
+      view.done_files = files.value().size() - missing.size();
+      view.missing = missing.size();
+      view.missing_files.clear();
+      for (const ListedFile& file : missing) {
+        if (view.missing_files.size() == kNamedMax) break;
+        const auto known = reasons.find(file.path);
+        view.missing_files.push_back(
+            {file.path, known == reasons.end()
+                            ? "its blocks were evicted again: the group's memory "
+                              "is smaller than what is loaded"
+                            : known->second});
+      }
+    }
+    // The first count must not spare the replicas: it says that one holder has a block.
+    if (missing.empty() && (round > 0 || target.replicas == 1)) return {};
+    if (round == kRounds) break;
+    PoolFill fill{.replicas = target.replicas,
+                  .bytes_per_second_max = target.bytes_per_second_max,
+                  .progress = [&](std::uint64_t bytes) { Progress(id, held_bytes + bytes); }};
+    const Result<std::vector<FillFailure>> filled =
+        parts_.pool.Fill(*dataset, target.replicas > 1 ? files.value() : missing, fill, stop);
+    if (!filled.ok()) return filled.error();
+    reasons.clear();
+    for (const FillFailure& failure : filled.value()) reasons[failure.path] = failure.reason;
+  }
+  const LoadRecord view = Find(id).value();
+  return Error(
+      Code::kUnavailable,
+      fmt::format("{} of {} files are not wholly held; {}: {}", view.missing, view.total_files,
+                  view.missing_files.front().path, view.missing_files.front().reason));
+}
+
+void Loads::End(const std::string& id, const Status& outcome) {
+  LoadRecord view;
+  {
+    MutexLock lock(mutex_);
+    Load& load = loads_.at(id);
+    load.running = false;
+    load.sampled_at = Deadline();
+    load.view.bytes_per_second = 0;
+    changed_.NotifyAll();
+    if (load.view.phase != LoadPhase::kRunning || load.stop.stop_requested()) return;
+    load.view.phase = outcome.ok() ? LoadPhase::kComplete : LoadPhase::kFailed;
+    if (!outcome.ok()) load.view.reason = outcome.error().message();
+    load.view.finished_at = Rfc3339(WallClockNanoseconds());
+    view = load.view;
+  }
+  // Should this row be lost, the next control runs the load again and finds all of it held.
+  const Status stored = Store(view);
+  if (!stored.ok()) {
+    Log(Level::kWarning, "load not stored", {{"id", id}, {"error", stored.error().message()}});
+  }
+  parts_.events.Add({.warning = !outcome.ok(),
+                     .reason = outcome.ok() ? "DataLoadComplete" : "DataLoadFailed",
+                     .object = ObjectOf(view),
+                     .namespace_name = view.target.dataset.namespace_name,
+                     .message = outcome.ok()
+                                    ? fmt::format("{}: {} in {} files are held and verified", id,
+                                                  FormatSize(view.total_bytes), view.total_files)
+                                    : fmt::format("{}: {}", id, view.reason)});
+}
+
+}  // namespace forebay

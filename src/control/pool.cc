@@ -1,0 +1,162 @@
+#include "control/pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "client/group_directory.h"
+#include "client/walk.h"
+#include "core/cached_ratio.h"
+
+namespace forebay {
+namespace {
+
+// Files of one question: bounds the memory of a census of millions.
+constexpr std::size_t kBatch = 10'000;
+constexpr std::uint32_t kUpstreamConcurrency = 64;
+
+// What any client is told of the group, from control's own memory.
+class OwnGroup : public GroupDirectory {
+ public:
+  OwnGroup(const Members& members, const DatasetTable& datasets)
+      : members_(members), datasets_(datasets) {}
+
+  Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline /*deadline*/,
+                          std::stop_token /*stop*/) override {
+    const DatasetPointer record = datasets_.Find({dataset.name_space, dataset.name});
+    if (record == nullptr) return Error(Code::kNotFound, "the dataset was deleted");
+    const std::shared_ptr<const GroupMap> map = members_.map();
+    if (map == nullptr) return Error(Code::kUnavailable, "learning which workers there are");
+    return GroupAnswer{.map = *map, .dataset = EntryOf(*record, WithSecrets::kYes)};
+  }
+
+ private:
+  const Members& members_;
+  const DatasetTable& datasets_;
+};
+
+std::string RootUrl(const DatasetRecord& dataset) {
+  return fmt::format("forebay://{}.{}/", dataset.name.name, dataset.name.namespace_name);
+}
+
+std::vector<FileToRead> ToRead(const DatasetRecord& dataset, const std::vector<ListedFile>& files,
+                               std::size_t begin, std::size_t end) {
+  const std::string root = RootUrl(dataset);
+  std::vector<FileToRead> batch;
+  batch.reserve(end - begin);
+  for (std::size_t i = begin; i < end; ++i) {
+    batch.push_back({.url = root + files[i].path, .attributes = files[i].attributes});
+  }
+  return batch;
+}
+
+}  // namespace
+
+struct Pool::State {
+  std::unique_ptr<Client> client;
+};
+
+Pool::Pool(const Members& members, const DatasetTable& datasets,
+           std::map<std::string, std::string> environment)
+    : members_(members), state_(std::make_unique<State>()) {
+  ClientOptions options;
+  options.group = std::make_unique<OwnGroup>(members, datasets);
+  options.environment = std::move(environment);
+  options.upstream_concurrency_max = kUpstreamConcurrency;
+  Result<std::unique_ptr<Client>> client = Client::Create(std::move(options));
+  CHECK(client.ok());  // Nothing of the options comes from people.
+  state_->client = std::move(client).value();
+}
+
+Pool::~Pool() = default;
+
+Client& Pool::Current() {
+  const std::shared_ptr<const GroupMap> map = members_.map();
+  // Maps of Membership are maps; an older one than the client's own does nothing.
+  if (map != nullptr) CHECK(state_->client->Adopt(*map).ok());
+  return *state_->client;
+}
+
+Result<DatasetListing> Pool::List(const DatasetRecord& dataset, Deadline deadline,
+                                  const std::stop_token& stop) {
+  DatasetListing listing;
+  listing.began = Clock::now();
+  const WalkOptions options{.stop = stop};
+  const Result<WalkOutcome> walked =
+      Walk(Current(), RootUrl(dataset), options, [&](const WalkedEntry& entry) -> Status {
+        if (Clock::now() >= deadline) {
+          return Error(Code::kDeadlineExceeded, "the listing takes too long");
+        }
+        listing.total_bytes += entry.attributes.size;
+        listing.files.push_back({entry.relative, entry.attributes});
+        return {};
+      });
+  if (!walked.ok()) return walked.error();
+  return listing;
+}
+
+Result<std::vector<std::uint64_t>> Pool::CountHeld(const DatasetRecord& dataset,
+                                                   const std::vector<ListedFile>& files,
+                                                   bool verify, Deadline deadline,
+                                                   const std::stop_token& stop) {
+  std::vector<std::uint64_t> bytes;
+  bytes.reserve(files.size());
+  for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
+    const std::size_t end = std::min(files.size(), begin + kBatch);
+    const Result<Census> census =
+        Current().Have(ToRead(dataset, files, begin, end), verify, deadline, stop);
+    if (!census.ok()) return census.error();
+    for (std::size_t i = begin; i < end; ++i) {
+      bytes.push_back(HeldBytes(files[i].attributes.size, dataset.spec.block_bytes,
+                                census.value().holders[i - begin]));
+    }
+  }
+  return bytes;
+}
+
+Result<std::vector<FillFailure>> Pool::Fill(const DatasetRecord& dataset,
+                                            const std::vector<ListedFile>& files,
+                                            const PoolFill& fill, const std::stop_token& stop) {
+  std::vector<FillFailure> failures;
+  std::uint64_t before = 0;
+  for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
+    const std::size_t end = std::min(files.size(), begin + kBatch);
+    FillOptions options;
+    options.replicas = fill.replicas;
+    options.bytes_per_second = fill.bytes_per_second_max;
+    options.progress = [&](std::uint64_t bytes) { fill.progress(before + bytes); };
+    const Result<FillReport> report =
+        Current().Fill(ToRead(dataset, files, begin, end), options, stop);
+    if (!report.ok()) return report.error();
+    before += report.value().bytes;
+    for (const FillReport::Failure& failure : report.value().failures) {
+      failures.push_back({files[begin + failure.file].path, failure.error.message()});
+    }
+  }
+  return failures;
+}
+
+Result<std::uint64_t> Pool::Drop(const DatasetRecord& dataset,
+                                 const std::vector<std::string>& paths, Deadline deadline,
+                                 const std::stop_token& stop) {
+  const Result<DropReport> report = Current().Drop(RootUrl(dataset), paths, deadline, stop);
+  if (!report.ok()) return report.error();
+  return report.value().bytes;
+}
+
+void Pool::Refresh(Deadline deadline, const std::stop_token& stop) {
+  // Who does not answer hears of it with its next heartbeat.
+  static_cast<void>(Current().Refresh(deadline, stop).ok());
+}
+
+std::vector<std::string> Pool::Metrics(Deadline deadline, const std::stop_token& stop) {
+  const Result<std::vector<WorkerText>> answers = Current().Metrics(deadline, stop);
+  std::vector<std::string> texts;
+  if (!answers.ok()) return texts;
+  for (const WorkerText& answer : answers.value()) texts.push_back(answer.text);
+  return texts;
+}
+
+}  // namespace forebay

@@ -1,0 +1,240 @@
+"""A group: up, datasets, loads, waits, status, down."""
+
+import json
+import os
+import pathlib
+import signal
+import unittest
+
+import group_case
+import harness
+from group_case import content
+
+MIB = 1 << 20
+
+
+class Life(group_case.GroupTest):
+    def test_up_dataset_load_cat_down(self):
+        files = {f"a/{i}.bin": content(300_000 + i, i) for i in range(20)}
+        files["big.bin"] = content(9 * MIB, 99)
+        root = self.old_tree(files)
+        self.up(3)
+        out = self.create("prices", root)
+        self.assertEqual(out, b"dataset.data.fluid.io/prices created\n")
+        self.assertEqual(self.create("prices", root),
+                         b"dataset.data.fluid.io/prices unchanged\n")
+        self.await_ratio("prices", 0.0)
+        self.ok("load", "prices")
+        status = self.await_ratio("prices", 1.0)
+        dataset = status["datasets"][0]
+        self.assertEqual(dataset["files"], len(files))
+        self.assertEqual(dataset["totalBytes"], sum(map(len, files.values())))
+        self.assertEqual(dataset["cachedBytes"], dataset["totalBytes"])
+        self.assertEqual(dataset["phase"], "Bound")
+        self.ok("wait", "prices", "--cached", "100%")
+        before = self.upstream_bytes("prices")
+        for name, data in files.items():
+            self.assertEqual(self.ok("cat", f"forebay://prices/{name}"), data)
+        self.assertEqual(self.upstream_bytes("prices"), before)
+        self.assertEqual(before, dataset["totalBytes"])
+        self.assertEqual(self.forebay("down").code, 0)
+        self.assertEqual(self.control.wait(timeout=harness.START_TIMEOUT), 0)
+        self.check_nothing_is_left()
+
+    def check_nothing_is_left(self):
+        mounts = pathlib.Path("/proc/self/mounts").read_text()
+        self.assertNotIn(str(self.dir), mounts)
+        left = sorted(p.name for p in self.state.iterdir())
+        self.assertEqual([n for n in left if n.endswith(".sock") or n.startswith("default-")], [])
+        self.assertEqual(list((self.state / "workers").iterdir()), [])
+
+    def test_an_interrupt_drains_and_cleans_up(self):
+        self.up(2)
+        pids = [worker["pid"] for worker in self.workers().values()]
+        self.assertEqual(len(pids), 2)
+        self.control.send_signal(signal.SIGINT)
+        self.assertEqual(self.control.wait(timeout=harness.START_TIMEOUT), 0)
+        for pid in pids:
+            self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.check_nothing_is_left()
+
+    def test_detached(self):
+        out = self.ok("up", "--workers", "2", "--memory-per-worker", "64MiB", "--detach")
+        self.assertTrue(out.startswith(b"ready "), out)
+        self.assertEqual(len(self.workers()), 2)
+        self.assertEqual({w["state"] for w in self.workers().values()}, {"Ready"})
+        self.ok("down")
+        self.check_nothing_is_left()
+        self.ok("down")  # Idempotent.
+
+    def test_datasets_outlive_the_group(self):
+        root = self.old_tree({"a": b"x" * 1000})
+        self.up(1)
+        self.create("prices", root)
+        self.ok("down")
+        self.control.wait(timeout=harness.START_TIMEOUT)
+        self.up(1)
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"x" * 1000)
+
+    def test_zero_workers_is_a_legal_state(self):
+        root = self.old_tree({"a": b"x" * 1000})
+        self.up(0)
+        self.create("prices", root)
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"x" * 1000)
+        self.await_ratio("prices", 0.0)
+
+    def test_two_ups_on_one_state_dir(self):
+        self.up(1)
+        outcome = self.forebay("up", "--workers", "1", "--memory-per-worker", "64MiB")
+        self.check(outcome, 1, "--state-dir", "forebay down")
+        self.assertEqual(len(self.workers()), 1)
+
+    def test_two_groups_never_touch(self):
+        root = self.old_tree({"a": b"x" * 1000})
+        self.up(1)
+        self.create("prices", root)
+        other = self.dir / "other"
+        second = self.start_forebay("up", "--state-dir", other, "--workers", "1",
+                                    "--memory-per-worker", "64MiB", stdout=-1)
+        self.assertTrue(second.stdout.readline().startswith(b"ready "))
+        listed = self.run_forebay("status", "-o", "json", "--state-dir", other)
+        self.assertEqual(json.loads(listed.out)["datasets"], [])
+        self.assertEqual(self.run_forebay("down", "--state-dir", other).code, 0)
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"x" * 1000)
+
+
+class Datasets(group_case.GroupTest):
+    def test_several_mounts_in_one_tree(self):
+        root = self.old_tree({"raw/a": b"raw", "out/b": b"out", "out/deep/c": b"c"})
+        self.up(2)
+        self.ok("dataset", "create", "mixed", "--mount", f"/in=file://{root}/raw",
+                "--mount", f"/results/today=file://{root}/out")
+        names = self.ok("ls", "-r", "forebay://mixed/").decode().split()
+        self.assertIn("in/a", " ".join(names))
+        self.assertEqual(self.ok("cat", "forebay://mixed/in/a"), b"raw")
+        self.assertEqual(self.ok("cat", "forebay://mixed/results/today/deep/c"), b"c")
+        self.ok("load", "mixed")
+        self.await_ratio("mixed", 1.0)
+
+    def test_block_sizes_differ_by_dataset(self):
+        root = self.old_tree({"a": content(1_000_000)})
+        self.up(2)
+        self.create("small", root, "--block-size", "64KiB")
+        self.create("large", root, "--block-size", "1MiB")
+        for name in ("small", "large"):
+            self.ok("load", name)
+            self.await_ratio(name, 1.0)
+            self.assertEqual(self.ok("cat", f"forebay://{name}/a"), content(1_000_000))
+        outcome = self.forebay("dataset", "create", "huge", "--mount", f"file://{root}",
+                               "--block-size", "16MiB")
+        self.check(outcome, 2, "--block-size", "4MiB", "--block-size-max")
+
+    def test_a_load_of_half_reads_half_and_evict_takes_back(self):
+        root = self.old_tree({f"d{i}/f": content(256 << 10, i) for i in range(4)})
+        self.up(2)
+        self.create("prices", root, "--block-size", "64KiB")
+        self.ok("load", "prices", "d0", "/d1/", "--replicas", "2")
+        self.await_ratio("prices", 0.5)
+        waited = self.forebay("wait", "prices", "--cached", "0.6", "--timeout", "1s")
+        self.assertEqual(waited.code, 124, waited.err)
+        self.ok("wait", "prices", "--cached", "1.0", "--path", "/d0")
+        self.ok("evict", "prices", "/d0")
+        self.await_ratio("prices", 0.25)
+        self.ok("evict", "prices")
+        self.await_ratio("prices", 0.0)
+
+    def test_a_tenth_replaced_reads_the_less_after_the_bound(self):
+        root = self.old_tree({f"f{i}": content(64 << 10, i) for i in range(10)})
+        self.up(2)
+        self.create("prices", root, "--block-size", "64KiB", "--staleness", "1s")
+        self.ok("load", "prices", *[f"f{i}" for i in range(5)])
+        self.await_ratio("prices", 0.5)
+        (root / "f0").write_bytes(content(64 << 10, 77))
+        self.await_ratio("prices", 0.4)
+
+    def test_pinned_moves_only_when_refreshed(self):
+        root = self.old_tree({"a": b"old" * 1000})
+        self.up(1)
+        self.create("prices", root, "--staleness", "pinned")
+        self.ok("load", "prices")
+        (root / "a").write_bytes(b"new" * 1000)
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"old" * 1000)
+        self.ok("dataset", "refresh", "prices")
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"new" * 1000)
+
+    def test_staleness_zero_sees_every_change(self):
+        root = self.old_tree({"a": b"1"})
+        self.up(1)
+        self.create("prices", root, "--staleness", "0")
+        for i in range(5):
+            (root / "a").write_bytes(b"x" * (i + 1))
+            self.assertEqual(self.ok("cat", "forebay://prices/a"), b"x" * (i + 1))
+
+    def test_deleted_means_gone_with_its_blocks(self):
+        root = self.old_tree({"a": content(MIB)})
+        self.up(1)
+        self.create("prices", root)
+        self.ok("load", "prices")
+        self.assertEqual(self.ok("dataset", "delete", "prices"),
+                         b"dataset.data.fluid.io/prices deleted\n")
+        self.check(self.forebay("cat", "forebay://prices/a"), 1, "forebay datasets")
+        self.await_status(lambda s: s["workers"][0]["usedBytes"] == 0, "blocks forgotten")
+
+    def test_an_empty_dataset_is_cached(self):
+        (self.dir / "data").mkdir()
+        self.up(1)
+        self.create("nothing", self.dir / "data")
+        dataset = self.await_ratio("nothing", 1.0)["datasets"][0]
+        self.assertEqual((dataset["files"], dataset["totalBytes"]), (0, 0))
+
+    def test_the_article_is_taken_and_stops_where_it_must(self):
+        manifest = harness.ROOT / "tests/compat/article-dataset-runtime.yaml"
+        self.up(1)
+        out = self.ok("apply", "-f", manifest).decode()
+        self.assertIn("dataset.data.fluid.io/metabit-juice-research created", out)
+        dataset = self.dataset("metabit-juice-research")
+        self.assertEqual(dataset["phase"], "NotBound")
+        self.assertEqual(dataset["conditions"][0]["reason"], "JuiceFSCloudVolume")
+        out = self.ok("apply", "-f", manifest).decode()
+        self.assertIn("unchanged", out)
+        self.ok("delete", "-f", manifest)
+        self.assertEqual(self.status()["datasets"], [])
+
+
+class Loads(group_case.GroupTest):
+    def test_more_than_fits_is_named(self):
+        root = self.old_tree({f"f{i}": content(4 * MIB, i) for i in range(12)})
+        self.up(1, memory="24MiB")
+        self.create("prices", root, "--block-size", "1MiB")
+        outcome = self.forebay("load", "prices")
+        self.check(outcome, 1, "memory")
+        load = self.status()["loads"][0]
+        self.assertEqual(load["phase"], "Failed")
+        self.assertGreater(load["missing"], 0)
+
+    def test_pause_resume_cancel(self):
+        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(8)})
+        self.up(1)
+        self.create("prices", root, "--block-size", "1MiB")
+        load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
+        self.ok("load-pause", load)
+        self.assertEqual(self.api.get(f"/v1/loads/{load}")[1]["phase"], "Paused")
+        self.assertEqual(self.api.post(f"/v1/loads/{load}/resume")[1]["phase"], "Running")
+        self.ok("load-cancel", load)
+        self.assertEqual(self.api.get(f"/v1/loads/{load}")[1]["phase"], "Cancelled")
+        self.assertEqual(self.api.post(f"/v1/loads/{load}/resume")[0], 409)
+
+    def test_a_load_goes_on_after_control_died(self):
+        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(6)})
+        self.up(1)
+        self.create("prices", root, "--block-size", "1MiB")
+        load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
+        self.kill_control()
+        self.up(1)
+        harness.wait_until(
+            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
+        self.await_ratio("prices", 1.0)
+
+
+if __name__ == "__main__":
+    unittest.main()

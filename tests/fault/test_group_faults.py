@@ -1,0 +1,225 @@
+"""Faults of a group: workers and control that die, hang and come back; state that cannot be written."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "e2e")]
+
+import group_case  # noqa: E402
+import harness  # noqa: E402
+from group_case import content  # noqa: E402
+
+MIB = 1 << 20
+
+
+class GroupFaults(group_case.GroupTest):
+    def loaded(self, workers=2, files=8, memory="64MiB", replicas=1, **more):
+        """A group with a dataset that is held."""
+        data = {f"f{i}": content(MIB, i) for i in range(files)}
+        root = self.old_tree(data)
+        self.up(workers, memory=memory)
+        self.create("prices", root, "--block-size", "256KiB", *more.get("flags", []))
+        self.ok("load", "prices", "--replicas", str(replicas))
+        self.await_ratio("prices", 1.0)
+        return data
+
+    def pid(self, name):
+        return self.workers()[name]["pid"]
+
+    def read_all(self, data):
+        for name, bytes_ in data.items():
+            self.assertEqual(self.ok("cat", f"forebay://prices/{name}"), bytes_)
+
+
+class WorkersDie(GroupFaults):
+    def test_a_killed_worker_is_ready_again_with_its_blocks(self):
+        data = self.loaded()
+        before = self.upstream_bytes("prices")
+        old = self.pid("default-0")
+        os.kill(old, signal.SIGKILL)
+
+        def back(status):
+            return any(w["name"] == "default-0" and w["state"] == "Ready" and w["pid"] != old
+                       for w in status["workers"])
+        self.await_status(back, "default-0 is ready again", timeout=5)
+        self.read_all(data)
+        self.await_ratio("prices", 1.0)
+        self.assertEqual(self.upstream_bytes("prices"), before)
+
+    def test_status_tells_a_death_within_two_seconds(self):
+        self.loaded()
+        os.kill(self.pid("default-0"), signal.SIGSTOP)
+        self.addCleanup(os.kill, self.pid("default-0"), signal.SIGCONT)
+        # The lease, and what status promises on top.
+        self.await_status(lambda s: any(w["state"] == "Suspect" for w in s["workers"]),
+                          "suspect", timeout=2 + group_case.PROMPT_S)
+        os.kill(self.pid("default-0"), signal.SIGCONT)
+        self.await_status(lambda s: all(w["state"] == "Ready" for w in s["workers"]), "ready")
+        self.await_ratio("prices", 1.0)
+
+    def test_reads_go_on_while_workers_hang(self):
+        data = self.loaded()
+        for worker in self.workers().values():
+            os.kill(worker["pid"], signal.SIGSTOP)
+            self.addCleanup(os.kill, worker["pid"], signal.SIGCONT)
+        self.assertEqual(self.ok("cat", "forebay://prices/f0"), data["f0"])
+
+    def test_with_all_workers_stopped_no_gate_opens(self):
+        self.loaded()
+        pids = [worker["pid"] for worker in self.workers().values()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        waited = self.forebay("wait", "prices", "--cached", "0.01", "--timeout", "4s")
+        self.assertEqual(waited.code, 124, waited.err)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        self.ok("wait", "prices", "--cached", "1.0", "--timeout", "30s")
+
+    def test_blocks_dropped_behind_controls_back_lower_the_ratio(self):
+        self.loaded()
+        # A worker that is killed and whose tier is gone when it comes back.
+        pid = self.pid("default-1")
+        held = self.workers()["default-1"]["usedBytes"]
+        self.assertGreater(held, 0)
+        os.kill(pid, signal.SIGSTOP)
+        tier = self.state / "default-1" / "tier"
+        if os.path.ismount(tier):
+            for segment in tier.glob("seg-*"):
+                os.truncate(segment, 0)
+        else:
+            self.skipTest("needs an own mount")
+        os.kill(pid, signal.SIGKILL)
+        total = self.dataset("prices")["totalBytes"]
+        self.await_status(lambda s: s["datasets"][0]["cachedBytes"] == total - held,
+                          "fewer bytes", timeout=15)
+
+
+class ControlDies(GroupFaults):
+    def test_reads_go_on_and_up_adopts_the_same_processes(self):
+        data = self.loaded()
+        before = {name: w["pid"] for name, w in self.workers().items()}
+        bytes_before = self.upstream_bytes("prices")
+        self.kill_control()
+        self.read_all(data)  # By group.json and by the workers' maps.
+        self.up(2)
+        self.assertEqual({name: w["pid"] for name, w in self.workers().items()}, before)
+        self.await_ratio("prices", 1.0)
+        self.read_all(data)
+        self.assertLessEqual(self.upstream_bytes("prices"), 1.02 * bytes_before)
+
+    def test_restarted_while_a_worker_is_away(self):
+        data = self.loaded(workers=3)
+        away = self.pid("default-1")
+        before = self.upstream_bytes("prices")
+        os.kill(away, signal.SIGSTOP)
+        self.kill_control()
+        self.up(3, ready=False)
+        self.await_status(lambda s: sum(w["state"] == "Ready" for w in s["workers"]) == 2, "two")
+        os.kill(away, signal.SIGCONT)
+        self.await_status(lambda s: sum(w["state"] == "Ready" for w in s["workers"]) == 3, "three")
+        self.assertEqual(self.pid("default-1"), away)
+        self.await_ratio("prices", 1.0)
+        self.read_all(data)
+        self.assertEqual(self.upstream_bytes("prices"), before)
+
+    def test_down_without_control(self):
+        self.loaded()
+        pids = [worker["pid"] for worker in self.workers().values()]
+        self.kill_control()
+        self.ok("down")
+        for pid in pids:
+            self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.assertNotIn(str(self.dir), pathlib.Path("/proc/self/mounts").read_text())
+
+    def test_a_record_of_another_process_harms_nobody(self):
+        self.loaded()
+        self.kill_control()
+        victim = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(victim.wait)
+        self.addCleanup(victim.kill)
+        (self.state / "workers" / "default-7.pid").write_text(f"{victim.pid} 12345\n")
+        self.up(2)
+        self.ok("down")
+        self.assertIsNone(victim.poll())
+
+
+class StateFails(GroupFaults):
+    def test_a_full_disk_under_the_state_dir(self):
+        small = self.dir / "small"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "small", str(small)], check=True)
+        self.state = small / "state"
+        self.api = group_case.Api(self.state / "control.sock")
+        root = self.old_tree({"a": b"x" * 1000})
+        self.up(1)
+        self.create("before", root)
+        filler = small / "filler"
+        with open(filler, "wb") as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+                    file.flush()
+            except OSError:
+                pass
+        outcome = self.forebay("dataset", "create", "after", "--mount", f"file://{root}")
+        self.check(outcome, 1, "registry")
+        self.assertEqual([d["name"] for d in self.status()["datasets"]], ["before"])
+        self.assertEqual(self.ok("cat", "forebay://before/a"), b"x" * 1000)
+        filler.unlink()
+        self.create("after", root)
+        self.ok("down")
+
+
+class ManyAsk(GroupFaults):
+    def test_a_thousand_waits_at_once(self):
+        data = {f"f{i}": content(MIB, i) for i in range(4)}
+        root = self.old_tree(data)
+        self.up(2)
+        self.create("prices", root)
+        with concurrent.futures.ThreadPoolExecutor(1000) as pool:
+            waits = [pool.submit(self.api.get,
+                                 "/v1/datasets/prices/wait?cached=1.0&timeout=60s", timeout=90)
+                     for _ in range(1000)]
+            self.ok("load", "prices")
+            answers = [wait.result() for wait in waits]
+        self.assertEqual({status for status, _ in answers}, {200})
+        self.assertEqual({answer["reached"] for _, answer in answers}, {True})
+
+    def test_ten_thousand_datasets(self):
+        root = self.old_tree({"a": b"x" * 1000})
+        self.up(1)
+        for i in range(10_000):
+            status, _ = self.api.post("/v1/datasets", {
+                "name": f"d{i}", "mounts": [{"url": f"file://{root}"}], "staleness": "pinned"})
+            self.assertEqual(status, 201)
+        harness.wait_until(lambda: self.idle(), "listed and quiet", 120)
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            self.assertEqual(len(self.api.get("/v1/status")[1]["datasets"]), 10_000)
+            took.append(time.monotonic() - began)
+        text = pathlib.Path(f"/proc/{self.control.pid}/status").read_text()
+        rss = int(text.split("VmRSS:")[1].split()[0]) * 1024
+        print(f"10,000 datasets: status {sorted(took)[2]:.2f} s, control {rss / MIB:.0f} MiB")
+        self.assertLessEqual(rss, 200e6)
+
+    def idle(self):
+        def ticks():
+            fields = pathlib.Path(f"/proc/{self.control.pid}/stat").read_text().rsplit(")")[1]
+            return sum(map(int, fields.split()[11:13]))
+        before = ticks()
+        time.sleep(2)
+        used = (ticks() - before) / os.sysconf("SC_CLK_TCK") / 2
+        return used < 0.01
+
+
+if __name__ == "__main__":
+    unittest.main()
