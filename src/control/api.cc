@@ -261,7 +261,7 @@ Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
                              "start it with `up --block-size-max {}`",
                              FormatSize(request.value().spec.block_bytes),
                              FormatSize(parts_.facts.block_bytes_max),
-                             FormatSize(request.value().spec.block_bytes)));
+                             request.value().spec.block_bytes));
   }
   const Result<DatasetChange> change =
       parts_.datasets.Put(std::move(request.value().spec), std::move(request.value().secrets));

@@ -127,7 +127,7 @@ class Datasets(group_case.GroupTest):
             self.assertEqual(self.ok("cat", f"forebay://{name}/a"), content(1_000_000))
         outcome = self.forebay("dataset", "create", "huge", "--mount", f"file://{root}",
                                "--block-size", "16MiB")
-        self.check(outcome, 2, "--block-size", "4MiB", "--block-size-max")
+        self.check(outcome, 2, "--block-size", "at most 4 MiB", "--block-size-max 16777216")
 
     def test_a_load_of_half_reads_half_and_evict_takes_back(self):
         root = self.old_tree({f"d{i}/f": content(256 << 10, i) for i in range(4)})
