@@ -43,6 +43,15 @@ class Api:
         return self.ask("POST", target, body or {}, **more)
 
 
+def runs(pid):
+    """Whether the process is there and not only waits to be reaped by whoever it was left to."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return text.rsplit(")")[-1].split()[0] != "Z"
+
+
 class GroupTest(harness.ForebayTest):
     """`up` in the foreground of a process of the test, so that it can be killed and awaited."""
 
@@ -118,7 +127,10 @@ class GroupTest(harness.ForebayTest):
     def await_status(self, condition, what, timeout=PROMPT_S + 8):
         """Polls the status until `condition(status)`; returns that status."""
         def holds():
-            status = self.api.get("/v1/status")[1]
+            try:
+                status = self.api.get("/v1/status")[1]
+            except ConnectionError:
+                return None  # Control is being started.
             return status if condition(status) else None
         return harness.wait_until(holds, what, timeout)
 

@@ -55,7 +55,7 @@ class Life(group_case.GroupTest):
         self.control.send_signal(signal.SIGINT)
         self.assertEqual(self.control.wait(timeout=harness.START_TIMEOUT), 0)
         for pid in pids:
-            self.assertFalse(os.path.exists(f"/proc/{pid}"))
+            self.assertFalse(group_case.runs(pid))
         self.check_nothing_is_left()
 
     def test_detached(self):

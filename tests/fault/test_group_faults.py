@@ -1,6 +1,7 @@
 """Faults of a group: workers and control that die, hang and come back; state that cannot be written."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -136,7 +137,7 @@ class ControlDies(GroupFaults):
         self.kill_control()
         self.ok("down")
         for pid in pids:
-            self.assertFalse(os.path.exists(f"/proc/{pid}"))
+            self.assertFalse(group_case.runs(pid))
         self.assertNotIn(str(self.dir), pathlib.Path("/proc/self/mounts").read_text())
 
     def test_a_record_of_another_process_harms_nobody(self):
@@ -162,12 +163,8 @@ class StateFails(GroupFaults):
         self.up(1)
         self.create("before", root)
         filler = small / "filler"
-        with open(filler, "wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * 4096)
-                    file.flush()
-            except OSError:
+        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"\0" * 4096):
                 pass
         outcome = self.forebay("dataset", "create", "after", "--mount", f"file://{root}")
         self.check(outcome, 1, "registry")
