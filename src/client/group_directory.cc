@@ -43,7 +43,7 @@ class ControlDirectory : public GroupDirectory {
     Result<HttpAnswer> answer = Call(http_, endpoint_, call, until, std::move(stop));
     const std::string where = "control at " + address_.control;
     if (!answer.ok()) {
-      return Error(Code::kUnavailable, where + ": " + answer.error().message());
+      return Error(Code::kUnavailable, "control: " + answer.error().message());
     }
     if (answer.value().status() == kNotThere) return Error(Code::kNotFound, where);
     if (answer.value().status() != kOk) {
