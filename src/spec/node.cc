@@ -1,6 +1,7 @@
 #include "spec/node.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 namespace forebay {
 namespace {
@@ -16,6 +18,53 @@ using Json = nlohmann::ordered_json;
 
 Error Wrong(std::string message) {
   return {Code::kInvalidArgument, std::move(message)};
+}
+
+// Looks where documents begin, and at nothing else.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  bool stuck() const { return stuck_; }
+  const YAML::Mark& start() const { return start_; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    stuck_ = any_ && mark.pos == start_.pos;
+    any_ = true;
+    start_ = mark;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  bool any_ = false;
+  bool stuck_ = false;
+  YAML::Mark start_;
+};
+
+// YAML::LoadAll never ends at a stray "}": yaml-cpp 0.7 takes it for one empty document after the
+// other. So they are counted first.
+Status CheckDocuments(const std::string& yaml) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  DocumentStarts starts;
+  for (std::size_t count = 0; parser.HandleNextDocument(starts); ++count) {
+    if (starts.stuck()) {
+      return Wrong(fmt::format("not YAML: line {}, column {}: nothing can stand here",
+                               starts.start().line + 1, starts.start().column + 1));
+    }
+    if (count >= kYamlDocumentsMax) {
+      return Wrong(fmt::format("more than {} documents", kYamlDocumentsMax));
+    }
+  }
+  return {};
 }
 
 // Copies yaml-cpp's graph into a tree. Its nodes share what aliases point at, so a small text can
@@ -85,9 +134,6 @@ class TreeCopier {
 };
 
 Result<std::vector<Node>> CopyAll(const std::vector<YAML::Node>& roots) {
-  if (roots.size() > kYamlDocumentsMax) {
-    return Wrong(fmt::format("{} documents; at most {}", roots.size(), kYamlDocumentsMax));
-  }
   TreeCopier copier;
   std::vector<Node> documents;
   for (std::size_t i = 0; i < roots.size(); ++i) {
@@ -167,6 +213,7 @@ Result<std::vector<Node>> ParseYaml(const std::string& yaml) {
   }
   if (!IsUtf8(yaml)) return Wrong("not UTF-8 text; save it as UTF-8");
   try {
+    if (Status documents = CheckDocuments(yaml); !documents.ok()) return documents.error();
     return CopyAll(YAML::LoadAll(yaml));
   } catch (const YAML::Exception& error) {
     if (error.mark.is_null()) return Wrong(fmt::format("not YAML: {}", error.msg));
