@@ -36,7 +36,7 @@ TEST(Table, AgesAsKubectlShowsThem) {
 TEST(Table, TextIsBrokenAtBlanks) {
   EXPECT_EQ(Wrapped("short", 4, 80), "short");
   const std::string words = "aaaaaaaaaa bbbbbbbbbb cccccccccc dddddddddd";
-  EXPECT_EQ(Wrapped(words, 2, 34), "aaaaaaaaaa bbbbbbbbbb\n  cccccccccc dddddddddd");
+  EXPECT_EQ(Wrapped(words, 2, 33), "aaaaaaaaaa bbbbbbbbbb\n  cccccccccc dddddddddd");
   EXPECT_EQ(Wrapped("one\ntwo", 2, 80), "one\n  two");
   EXPECT_EQ(Wrapped(std::string(40, 'x'), 0, 30),
             std::string(30, 'x') + '\n' + std::string(10, 'x'));

@@ -1,5 +1,5 @@
-"""A control that answers what a test tells it to, over a unix socket: for what the command line says
-and how it ends. The real one is tested in the tests of the group."""
+"""A control that answers what a test tells it to, over a unix socket: for what the command line
+says and how it ends. The real one is tested in the tests of the group."""
 
 import http.server
 import json
@@ -11,8 +11,8 @@ import urllib.parse
 
 class FakeControl:
     """`answers` maps "METHOD /path" to a body, to (status, body), or to a function of the request's
-    (query, body) to one of these; what is not there is a problem with status 404. `requests` is what
-    was asked: (method, path, query, body)."""
+    (query, body) to one of these; what is not there is a problem with status 404. `requests` is
+    what was asked: (method, path, query, body)."""
 
     def __init__(self, test, path=None, answers=None):
         self.answers = dict(answers or {})

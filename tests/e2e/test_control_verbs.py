@@ -451,7 +451,7 @@ class ClosedStreams(ControlCase):
             self.assertEqual((done.returncode, done.stdout), (0, b"a 1\n"))
         done = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(b"standard output", done.stderr)
+        self.assertIn(b"standard output: Bad file descriptor", done.stderr)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Every verb and every flag has a row that says what it does with wrong input: the rows are checked
 against the program's own list, so that a new verb or flag without a row fails here.
 
-A row is (verb, flags it is about, further words, exit code, what the message says). `{state}` is a
-state directory without a group, `{dir}` an existing directory, `{members}` a members file of nobody.
+A row is (verb, words, exit code, what the message says). `{state}` is a state directory without a
+group, `{dir}` an existing directory, `{members}` a members file of nobody.
 """
 
 import collections
