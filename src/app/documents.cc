@@ -24,7 +24,7 @@ Error Invalid(std::string message) {
 
 Result<std::string> ReadAll(int fd, const std::stop_token& stop) {
   std::string text;
-  std::array<char, 64 << 10> buffer;
+  std::array<char, 64 << 10> buffer{};
   while (true) {
     // Somebody may be typing.
     while (!WaitFor(fd, false, Clock::now() + 50ms)) {

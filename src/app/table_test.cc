@@ -25,9 +25,9 @@ TEST(Table, AgesAsKubectlShowsThem) {
   EXPECT_EQ(AgeText(125), "2m5s");
   EXPECT_EQ(AgeText(180), "3m");
   EXPECT_EQ(AgeText(3599), "59m");
-  EXPECT_EQ(AgeText(3 * 3600 + 1200), "3h20m");
-  EXPECT_EQ(AgeText(47 * 3600), "47h");
-  EXPECT_EQ(AgeText(5 * 86400), "5d");
+  EXPECT_EQ(AgeText(12'000), "3h20m");
+  EXPECT_EQ(AgeText(169'200), "47h");
+  EXPECT_EQ(AgeText(432'000), "5d");
   EXPECT_EQ(AgeText("2026-01-01T00:00:00Z", 1767225609'000000000), "9s");
   EXPECT_EQ(AgeText("", 0), "-");
   EXPECT_EQ(AgeText("soon", 0), "-");
