@@ -31,7 +31,8 @@ class PosixTest : public testing::Test {
     fs::create_directories(base_ + "/root/dir");
     Write("dir/file", "0123456789");
     std::ofstream(base_ + "/outside") << "secret";
-    Result<std::unique_ptr<Upstream>> made = PosixUpstream::Create(base_ + "/root", "file:");
+    Result<std::unique_ptr<Upstream>> made =
+        PosixUpstream::Create(base_ + "/root", {{"dataset", "file:"}, {"namespace", ""}});
     CHECK(made.ok());
     upstream_ = std::move(made).value();
   }
@@ -164,7 +165,8 @@ TEST_F(PosixTest, DoesNotLetAYoungFileBeCached) {
   ASSERT_TRUE(young.ok());
   EXPECT_FALSE(young.value().cacheable);
   // A file that was there before this test: the system's.
-  Result<std::unique_ptr<Upstream>> machine = PosixUpstream::Create("/", "file:");
+  Result<std::unique_ptr<Upstream>> machine =
+      PosixUpstream::Create("/", {{"dataset", "file:"}, {"namespace", ""}});
   ASSERT_TRUE(machine.ok());
   const Result<Attributes> old = machine.value()->Stat("etc/os-release", deadline_, {});
   ASSERT_TRUE(old.ok()) << old.error().message();

@@ -80,8 +80,9 @@ class Upstream {
  public:
   virtual ~Upstream() = default;
 
-  // Whether bytes of the file that Read has written are known to be of the version asked for as soon as they
-  // are written (S3: the response's ETag precedes them), or only once Read has succeeded (posix).
+  // Whether bytes of the file that Read has written are known to be of the version asked for as
+  // soon as they are written (S3: the response's ETag precedes them), or only once Read has
+  // succeeded (posix).
   virtual bool ProvenWhileStreaming(const std::string& path) const = 0;
 
   // The file at exactly `path`, else the directory of that name, else kNotFound. "" is a directory

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "cluster/control_link.h"
 #include "cluster/group_json.h"
 
 namespace {
@@ -36,5 +37,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   RoundTrip(text, forebay::HeartbeatAnswerFromJson, whole);
   RoundTrip(text, forebay::GroupAnswerFromJson, plain);
   RoundTrip(text, forebay::GroupFileFromJson, plain);
+  if (const auto uid = forebay::ParseDatasetUid(text)) {
+    CHECK(forebay::ParseDatasetStore(forebay::DatasetStore(*uid)) == uid);
+  }
+  static_cast<void>(forebay::ParseDatasetStore(text));
+  const auto control = forebay::ParseControlAddress(std::string(text));
+  if (control.ok()) CHECK(!control.value().url.empty());
   return 0;
 }
