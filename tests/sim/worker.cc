@@ -413,8 +413,9 @@ void SimWorker::FreeSlot(SlotId slot) {
 // What still refers to the old pages keeps them, as a socket's queue does.
 void SimWorker::PunchAll() {
   for (const std::uint32_t chunk : state_->slots.PunchableChunks()) {
+    state_->slots.Withdraw(chunk);
     state_->pages[chunk] = std::make_shared<Words>(kChunkBytes / kWordBytes);
-    state_->slots.Punched(chunk);
+    state_->slots.Restore(chunk);
   }
 }
 
