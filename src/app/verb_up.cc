@@ -36,6 +36,11 @@ std::string Where(const ControlOptions& options, const std::optional<Address>& l
 
 // Serves until a signal or `down`.
 int Serve(const Context& context, Interrupts& interrupts, const ControlOptions& options) {
+  // Where sockets do not fit into the state directory, their other directory must be there.
+  for (const std::string& directory : {options.state_dir, options.state_dir + "/workers"}) {
+    const Result<Address> prepared = PrepareSocketAddress(directory, "control");
+    if (!prepared.ok()) return Failed(context, prepared.error());
+  }
   Result<std::unique_ptr<Control>> control = Control::Start(options);
   if (!control.ok()) return Failed(context, control.error());
   Metrics().SetGauge("forebay_build_info", "The version of this process.",

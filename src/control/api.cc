@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/metrics.h"
 #include "base/units.h"
 #include "base/wall_clock.h"
 #include "cluster/group_json.h"
+#include "control/json_text.h"
 #include "control/load_json.h"
 #include "control/merge_metrics.h"
 #include "control/openapi.h"
@@ -156,7 +156,7 @@ Result<HttpReply> Api::RouteLoads(const HttpQuestion& question,
   if (words.size() == 2 && question.method == "GET") {
     Json loads = Json::array();
     for (const LoadRecord& load : parts_.loads.All()) loads.push_back(Json::parse(LoadJson(load)));
-    return JsonReply(Json{{"loads", loads}}.dump());
+    return JsonReply(JsonText({{"loads", loads}}));
   }
   Result<LoadRecord> load = NoSuch(question.method + " " + question.path);
   if (words.size() == 3 && question.method == "GET") load = parts_.loads.Find(words[2]);
@@ -236,8 +236,7 @@ Result<HttpReply> Api::EventsSince(const HttpQuestion& question) {
                       {"count", event.count}});
     next = event.sequence;
   }
-  return JsonReply(Json{{"events", events}, {"next", next}}.dump(-1, ' ', false,
-                                                                 Json::error_handler_t::replace));
+  return JsonReply(JsonText({{"events", events}, {"next", next}}));
 }
 
 // Has everybody know of a change before it is acknowledged: who reads right after finds it.
@@ -256,12 +255,12 @@ Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
   }
   const DatasetKey name{request.value().spec.namespace_name, request.value().spec.name};
   if (request.value().spec.block_bytes > parts_.facts.block_bytes_max) {
-    return Error(Code::kInvalidArgument,
-                 fmt::format("--block-size \"{}\": the group takes at most {}; write that, or "
-                             "start it with `up --block-size-max {}`",
-                             FormatSize(request.value().spec.block_bytes),
-                             FormatSize(parts_.facts.block_bytes_max),
-                             request.value().spec.block_bytes));
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("--block-size \"{}\": the group takes at most {}; write that, or "
+                    "start it with `up --block-size-max {}`",
+                    FormatSize(request.value().spec.block_bytes),
+                    FormatSize(parts_.facts.block_bytes_max), request.value().spec.block_bytes));
   }
   const Result<DatasetChange> change =
       parts_.datasets.Put(std::move(request.value().spec), std::move(request.value().secrets));
@@ -278,10 +277,10 @@ Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
   }
   constexpr int kCreated = 201;
   constexpr int kOk = 200;
-  return JsonReply(Json{{"result", ChangeName(change.value())},
-                        {"dataset", Json::parse(DatasetJson(StatusPartsOf(parts_), *dataset))}}
-                       .dump(),
-                   change.value() == DatasetChange::kCreated ? kCreated : kOk);
+  return JsonReply(
+      JsonText({{"result", ChangeName(change.value())},
+                {"dataset", Json::parse(DatasetJson(StatusPartsOf(parts_), *dataset))}}),
+      change.value() == DatasetChange::kCreated ? kCreated : kOk);
 }
 
 // Opens on a census alone: one that began after the question came.
@@ -326,7 +325,7 @@ Result<HttpReply> Api::Wait(const HttpQuestion& question, const DatasetRecord& d
     if (reached || Clock::now() >= until || parts_.stop.stop_requested()) break;
     parts_.members.AwaitStep(std::min<Deadline>(until, Clock::now() + kGateEvery));
   }
-  return JsonReply(answer.dump());
+  return JsonReply(JsonText(answer));
 }
 
 Result<HttpReply> Api::Evict(const HttpQuestion& question, const DatasetRecord& dataset) {
@@ -357,7 +356,7 @@ Result<HttpReply> Api::Evict(const HttpQuestion& question, const DatasetRecord& 
                      .object = ObjectOf(dataset.name),
                      .namespace_name = dataset.name.namespace_name,
                      .message = fmt::format("{} by `evict`", FormatSize(dropped.value()))});
-  return JsonReply(Json{{"evictedBytes", dropped.value()}, {"evictedFiles", paths.size()}}.dump());
+  return JsonReply(JsonText({{"evictedBytes", dropped.value()}, {"evictedFiles", paths.size()}}));
 }
 
 Result<HttpReply> Api::Verify(const HttpQuestion& question, const DatasetRecord& dataset) {
@@ -378,11 +377,10 @@ Result<HttpReply> Api::Verify(const HttpQuestion& question, const DatasetRecord&
     if (sound.value()[i] < before.value()->cached_of_file[i]) ++damaged;
   }
   parts_.inventory.BlocksChanged(dataset.uid);
-  return JsonReply(Json{{"files", listing.files.size()},
-                        {"damagedFiles", damaged},
-                        {"cachedBytes", cached},
-                        {"totalBytes", listing.total_bytes}}
-                       .dump());
+  return JsonReply(JsonText({{"files", listing.files.size()},
+                             {"damagedFiles", damaged},
+                             {"cachedBytes", cached},
+                             {"totalBytes", listing.total_bytes}}));
 }
 
 Result<HttpReply> Api::StartLoad(const HttpQuestion& question) {

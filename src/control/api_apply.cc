@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "control/api.h"
+#include "control/json_text.h"
 #include "control/problem.h"
 #include "control/request_json.h"
 #include "spec/document.h"
@@ -91,8 +90,7 @@ Result<HttpReply> Api::Apply(const HttpQuestion& question) {
                         {"value", warning.value},
                         {"message", warning.message}});
   }
-  return JsonReply(Json{{"results", results}, {"warnings", warnings}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace));
+  return JsonReply(JsonText({{"results", results}, {"warnings", warnings}}));
 }
 
 Result<HttpReply> Api::DeleteDocuments(const HttpQuestion& question) {
@@ -124,8 +122,7 @@ Result<HttpReply> Api::DeleteDocuments(const HttpQuestion& question) {
                                deleted.ok() ? "" : deleted.error().message()));
   }
   Announce();
-  return JsonReply(Json{{"results", results}, {"warnings", Json::array()}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace));
+  return JsonReply(JsonText({{"results", results}, {"warnings", Json::array()}}));
 }
 
 }  // namespace forebay

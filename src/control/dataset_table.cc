@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/check.h"
 #include "base/wall_clock.h"
 #include "control/files.h"
+#include "control/json_text.h"
 
 namespace forebay {
 namespace {
@@ -50,12 +50,11 @@ bool Same(const MountSecrets& a, const MountSecrets& b) {
 }
 
 std::string Encode(const DatasetRecord& record) {
-  return Json{{"uid", record.uid.value.Hex()},
-              {"refreshed", record.refreshed},
-              {"replicas", record.replicas},
-              {"changedAt", record.changed_at},
-              {"spec", Json::parse(ToJson(record.spec))}}
-      .dump();
+  return JsonText({{"uid", record.uid.value.Hex()},
+                   {"refreshed", record.refreshed},
+                   {"replicas", record.replicas},
+                   {"changedAt", record.changed_at},
+                   {"spec", Json::parse(ToJson(record.spec))}});
 }
 
 Result<MountSecrets> DecodeSecrets(const std::string& text, const std::string& path) {

@@ -1,10 +1,10 @@
 #include "control/events.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "base/wall_clock.h"
+#include "control/json_text.h"
 
 namespace forebay {
 namespace {
@@ -16,11 +16,13 @@ constexpr std::int64_t kRepeatsWithinMs = 60'000;
 constexpr std::chrono::milliseconds kStopPoll{100};
 
 std::string Encode(const Event& event) {
-  return Json{
-      {"time", event.time_ms},  {"warning", event.warning},          {"reason", event.reason},
-      {"object", event.object}, {"namespace", event.namespace_name}, {"message", event.message},
-      {"count", event.count}}
-      .dump(-1, ' ', false, Json::error_handler_t::replace);
+  return JsonText({{"time", event.time_ms},
+                   {"warning", event.warning},
+                   {"reason", event.reason},
+                   {"object", event.object},
+                   {"namespace", event.namespace_name},
+                   {"message", event.message},
+                   {"count", event.count}});
 }
 
 // Nothing: not what this version writes.

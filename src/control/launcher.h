@@ -23,7 +23,8 @@ struct LaunchedProcess {
   std::string name;
   int pid = 0;
   bool running = false;
-  std::string ending;  // How it ended: "exited with status 1", "killed by signal 9".
+  // How it ended, and the last line of its log: "exited with status 1; last: worker: ...".
+  std::string ending;
 };
 
 // Thread safety: safe.
@@ -73,9 +74,10 @@ class ProcessLauncher : public Launcher {
 
   explicit ProcessLauncher(ProcessLauncherOptions options) : options_(std::move(options)) {}
   Status Adopt() EXCLUDES(mutex_);
-  void LookAt(Process& process) REQUIRES(mutex_);
+  void LookAt(Process& process, const std::string& log) REQUIRES(mutex_);
   void Signal(const std::string& name, int signal) EXCLUDES(mutex_);
   std::string RecordOf(const std::string& name) const;
+  std::string LogOf(const std::string& name) const;
 
   const ProcessLauncherOptions options_;
   Mutex mutex_;

@@ -1,8 +1,8 @@
 #include "control/load_json.h"
+#include "control/json_text.h"
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 namespace forebay {
 namespace {
@@ -35,14 +35,10 @@ Json Common(const LoadRecord& load) {
           {"reason", load.reason}};
 }
 
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 std::string EncodeLoad(const LoadRecord& load) {
-  return Dump(Common(load));
+  return JsonText(Common(load));
 }
 
 Result<LoadRecord> DecodeLoad(const std::string& json) {
@@ -82,7 +78,7 @@ std::string LoadJson(const LoadRecord& load) {
   if (load.bytes_per_second > 0 && load.phase == LoadPhase::kRunning) {
     object["etaSeconds"] = (load.total_bytes - load.done_bytes) / load.bytes_per_second;
   }
-  return Dump(object);
+  return JsonText(object);
 }
 
 }  // namespace forebay

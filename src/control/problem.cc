@@ -1,6 +1,5 @@
 #include "control/problem.h"
-
-#include <nlohmann/json.hpp>
+#include "control/json_text.h"
 
 namespace forebay {
 namespace {
@@ -41,9 +40,8 @@ int HttpStatusOf(Code code) {
 HttpReply ProblemReply(int status, const std::string& detail) {
   const nlohmann::json problem = {
       {"type", "about:blank"}, {"title", TitleOf(status)}, {"status", status}, {"detail", detail}};
-  using Json = nlohmann::json;
   return {.status = status,
-          .body = problem.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
+          .body = JsonText(problem) + "\n",
           .content_type = "application/problem+json"};
 }
 

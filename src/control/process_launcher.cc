@@ -62,6 +62,18 @@ UniqueFd OpenProcess(const Record& record) {
   return pidfd;
 }
 
+// The last line that a worker wrote: mostly why it ended.
+std::string LastLine(const std::string& log) {
+  constexpr std::streamoff kLookedAt = 1000;
+  std::ifstream file(log, std::ios::ate);
+  const std::streamoff size = file.tellg();
+  if (size <= 0) return "";
+  file.seekg(std::max<std::streamoff>(0, size - kLookedAt));
+  std::string last;
+  for (std::string line; std::getline(file, line);) last = line;
+  return last;
+}
+
 std::string EndingOf(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return fmt::format("exited with status {}", info.si_status);
   return fmt::format("killed by signal {}", info.si_status);
@@ -136,6 +148,10 @@ std::string ProcessLauncher::RecordOf(const std::string& name) const {
   return fmt::format("{}/{}{}", options_.directory, name, kRecordSuffix);
 }
 
+std::string ProcessLauncher::LogOf(const std::string& name) const {
+  return fmt::format("{}/{}.log", options_.directory, name);
+}
+
 Status ProcessLauncher::Adopt() {
   MutexLock lock(mutex_);
   std::error_code error;
@@ -157,7 +173,7 @@ Status ProcessLauncher::Adopt() {
   return {};
 }
 
-void ProcessLauncher::LookAt(Process& process) {
+void ProcessLauncher::LookAt(Process& process, const std::string& log) {
   if (process.pidfd.get() < 0) return;
   pollfd ready{.fd = process.pidfd.get(), .events = POLLIN, .revents = 0};
   if (poll(&ready, 1, 0) <= 0) return;
@@ -167,6 +183,7 @@ void ProcessLauncher::LookAt(Process& process) {
       info.si_pid != 0) {
     process.ending = EndingOf(info);
   }
+  if (const std::string line = LastLine(log); !line.empty()) process.ending += "; last: " + line;
   process.pidfd.Reset();
 }
 
@@ -174,7 +191,7 @@ std::vector<LaunchedProcess> ProcessLauncher::Observe() {
   MutexLock lock(mutex_);
   std::vector<LaunchedProcess> seen;
   for (auto& [name, process] : processes_) {
-    LookAt(process);
+    LookAt(process, LogOf(name));
     const bool running = process.pidfd.get() >= 0;
     seen.push_back({.name = name,
                     .pid = process.pid,
@@ -186,7 +203,7 @@ std::vector<LaunchedProcess> ProcessLauncher::Observe() {
 
 Status ProcessLauncher::Start(const std::string& name) {
   MutexLock lock(mutex_);
-  const std::string log = fmt::format("{}/{}.log", options_.directory, name);
+  const std::string log = LogOf(name);
   std::error_code ignored;
   if (const auto bytes = std::filesystem::file_size(log, ignored);
       !ignored && bytes > kLogBytesMax) {
@@ -236,7 +253,7 @@ void ProcessLauncher::Forget(const std::string& name) {
   if (found == processes_.end() || found->second.pidfd.get() >= 0) return;
   processes_.erase(found);
   unlink(RecordOf(name).c_str());
-  unlink(fmt::format("{}/{}.log", options_.directory, name).c_str());
+  unlink(LogOf(name).c_str());
 }
 
 }  // namespace forebay

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
+#include "control/json_text.h"
 #include "control/load_json.h"
 #include "core/membership.h"
 
@@ -19,10 +18,6 @@ std::string SecondsText(std::chrono::milliseconds duration) {
     return fmt::format("{}s", duration / kSecond);
   }
   return fmt::format("{}ms", duration.count());
-}
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Json WorkerObject(const MemberView& member, const std::string& group) {
@@ -175,27 +170,27 @@ std::string StatusJson(const StatusParts& parts, const StatusFilter& filter) {
     if (!filter.dataset.empty() && name.name != filter.dataset) continue;
     loads.push_back(Json::parse(LoadJson(load)));
   }
-  return Dump({{"version", parts.facts.version},
-               {"groups", Groups(parts)},
-               {"workers", Workers(parts)},
-               {"datasets", DatasetList(parts, filter)},
-               {"loads", loads}});
+  return JsonText({{"version", parts.facts.version},
+                   {"groups", Groups(parts)},
+                   {"workers", Workers(parts)},
+                   {"datasets", DatasetList(parts, filter)},
+                   {"loads", loads}});
 }
 
 std::string WorkersJson(const StatusParts& parts) {
-  return Dump({{"workers", Workers(parts)}});
+  return JsonText({{"workers", Workers(parts)}});
 }
 
 std::string DatasetsJson(const StatusParts& parts, const StatusFilter& filter) {
-  return Dump({{"datasets", DatasetList(parts, filter)}});
+  return JsonText({{"datasets", DatasetList(parts, filter)}});
 }
 
 std::string DatasetJson(const StatusParts& parts, const DatasetRecord& dataset) {
   const std::map<DatasetUid, DatasetTotals> figures = parts.members.Figures();
   const auto found = figures.find(dataset.uid);
-  return Dump(DatasetObject(dataset, parts.inventory.Look(dataset),
-                            found == figures.end() ? DatasetTotals() : found->second,
-                            parts.facts.name));
+  return JsonText(DatasetObject(dataset, parts.inventory.Look(dataset),
+                                found == figures.end() ? DatasetTotals() : found->second,
+                                parts.facts.name));
 }
 
 std::string CachedRatiosText(const StatusParts& parts) {
