@@ -45,9 +45,6 @@ Status Check(const ClientOptions& options) {
   return {};
 }
 
-// The epoch of a members file, which never changes.
-constexpr std::uint64_t kFileEpoch = 1;
-
 GroupMap MapOf(const MembersFile& file) {
   GroupMap map;
   map.epoch = kFileEpoch;

@@ -45,7 +45,7 @@ Status Workers::Adopt(const GroupMap& map) {
     const std::string& address = addresses[ring.name(place)];
     WorkerRef worker = FindIn(*roster_, ring.name(place), address);
     if (!worker) worker = MakeWorker(ring.name(place), address, &outcome);
-    if (worker) worker->link->set_epoch(map.epoch);
+    if (worker && map.epoch != kFileEpoch) worker->link->set_epoch(map.epoch);
     roster->members.push_back(std::move(worker));
   }
   depths_.resize(next_number_);

@@ -45,6 +45,10 @@ struct Roster {
   std::vector<WorkerRef> members;
 };
 
+// The epoch of the map that a members file makes, which never changes. Workers are not told of it:
+// theirs is 0 then. Those of control are above 2^32.
+inline constexpr std::uint64_t kFileEpoch = 1;
+
 // Thread safety: safe. Threads: one while a newer map is fetched.
 class Workers {
  public:

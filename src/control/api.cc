@@ -1,6 +1,7 @@
 #include "control/api.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

@@ -1,6 +1,7 @@
 #include "control/events.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "base/wall_clock.h"

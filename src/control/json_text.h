@@ -2,13 +2,11 @@
 // library would throw.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace forebay {
 
-inline std::string JsonText(const nlohmann::json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string JsonText(const nlohmann::json& json);
 
 }  // namespace forebay

@@ -1,4 +1,6 @@
 #include "control/problem.h"
+#include <nlohmann/json.hpp>
+
 #include "control/json_text.h"
 
 namespace forebay {

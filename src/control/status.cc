@@ -1,6 +1,7 @@
 #include "control/status.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "control/json_text.h"
 #include "control/load_json.h"

@@ -264,7 +264,7 @@ std::unique_ptr<Reply> BlockService::Read(ReadBlock request, const RequestContex
       (context.flags & kFlagInsist) == 0) {
     return Refuse(Error(Code::kOverloaded, "other holders may be less busy"), wanted.holders);
   }
-  if ((context.flags & kFlagRecheck) != 0) Recheck(key);
+  if (!looked && (context.flags & kFlagRecheck) != 0) Recheck(key);
 
   const auto may_use = [this, &wanted](const BlockHandle& handle) {
     return handle.state() != BlockHandle::State::kFilling ||
