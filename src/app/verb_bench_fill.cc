@@ -39,7 +39,7 @@ int RunBenchFillVerb(const Context& context) {
 
   const Deadline started = Clock::now();
   Progress progress(context, input->walked.bytes, input->walked.files.size());
-  const FillOptions options{
+  const PoolFillOptions options{
       .block_timeout = ReadTimeout(context),
       .progress = [&progress](std::uint64_t done) { progress.Update(done, 0); }};
   const Result<FillReport> filled =

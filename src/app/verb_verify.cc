@@ -144,9 +144,9 @@ Status Recheck(const Context& context, Client& pool, std::span<const FileToRead>
       bytes += files[count].attributes->size;
     }
     const auto batch = files.first(count);
-    const Result<Census> before = pool.Have(batch, false, ReadDeadline(context), stop);
+    const Result<PoolCensus> before = pool.Have(batch, false, ReadDeadline(context), stop);
     if (!before.ok()) return before.error();
-    const Result<Census> after = pool.Have(batch, true, ReadDeadline(context), stop);
+    const Result<PoolCensus> after = pool.Have(batch, true, ReadDeadline(context), stop);
     if (!after.ok()) return after.error();
     if (!after.value().silent.empty()) {
       return Error(Code::kUnavailable,

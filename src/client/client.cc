@@ -163,7 +163,7 @@ Status Client::ReadFiles(std::span<const FileToRead> files, FileSink& sink,
   return ReadFilesRun(state_->backends, state_->lookups, sink, read_timeout).Run(files, stop);
 }
 
-Result<FillReport> Client::Fill(std::span<const FileToRead> files, const FillOptions& options,
+Result<FillReport> Client::Fill(std::span<const FileToRead> files, const PoolFillOptions& options,
                                 std::stop_token stop) {
   if (options.replicas < 1 || options.replicas > Ring::kHoldersMax) {
     return Error(Code::kInvalidArgument, "replicas \"" + std::to_string(options.replicas) +
@@ -173,8 +173,8 @@ Result<FillReport> Client::Fill(std::span<const FileToRead> files, const FillOpt
   return FillRun(state_->backends, state_->lookups, options).Run(files, stop);
 }
 
-Result<Census> Client::Have(std::span<const FileToRead> files, bool verify, Deadline deadline,
-                            std::stop_token stop) {
+Result<PoolCensus> Client::Have(std::span<const FileToRead> files, bool verify, Deadline deadline,
+                                std::stop_token stop) {
   std::vector<std::shared_ptr<const FileVersion>> versions;
   versions.reserve(files.size());
   for (const FileToRead& file : files) {

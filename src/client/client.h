@@ -107,8 +107,8 @@ class FileSink {
   virtual Status End(const FileToRead& file, Status outcome) = 0;
 };
 
-// What FillReport and Census say is by the order of the files that were asked for.
-struct FillOptions {
+// What FillReport and PoolCensus say is by the order of the files that were asked for.
+struct PoolFillOptions {
   // So many holders of each block, the home first, are to hold it. At least 1.
   std::uint32_t replicas = 1;
   // So many bytes a second are asked for, at most; 0: as many as the workers take. What they hold
@@ -130,7 +130,7 @@ struct FillReport {
   std::vector<Failure> failures;
 };
 
-struct Census {
+struct PoolCensus {
   // How many workers hold each block, 255 meaning that or more; by file, then by block.
   std::vector<std::vector<std::uint8_t>> holders;
   // Workers that did not answer in time: they count as holding nothing.
@@ -172,14 +172,14 @@ class Client {
 
   // Has the holders of all blocks of `files` hold them; no bytes come back. What fails is reported,
   // and the rest goes on. Errors: kInvalidArgument (`options`), kCancelled.
-  Result<FillReport> Fill(std::span<const FileToRead> files, const FillOptions& options,
+  Result<FillReport> Fill(std::span<const FileToRead> files, const PoolFillOptions& options,
                           std::stop_token stop);
 
   // Which blocks of `files`, all of one store and with attributes, are held now. `verify`: workers
   // compare the blocks' checksums first, and forget what does not match.
   // Errors: kInvalidArgument, kCancelled, and those of finding the store.
-  Result<Census> Have(std::span<const FileToRead> files, bool verify, Deadline deadline,
-                      std::stop_token stop);
+  Result<PoolCensus> Have(std::span<const FileToRead> files, bool verify, Deadline deadline,
+                          std::stop_token stop);
   // Has workers forget the blocks of `paths`, or with none all blocks, of the store or dataset of
   // `url`. Errors: as Have.
   Result<DropReport> Drop(const std::string& url, std::span<const std::string> paths,

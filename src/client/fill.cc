@@ -52,7 +52,7 @@ bool MayHelp(Code code) {
 
 }  // namespace
 
-FillRun::FillRun(Backends& backends, Lookups& lookups, const FillOptions& options)
+FillRun::FillRun(Backends& backends, Lookups& lookups, const PoolFillOptions& options)
     : backends_(backends),
       lookups_(lookups),
       options_(options),

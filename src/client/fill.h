@@ -27,7 +27,7 @@ class FillRun {
   // Blocks known and not asked for yet, of all workers: looking further costs memory only.
   static constexpr std::size_t kWaitingMax = 4096;
 
-  FillRun(Backends& backends, Lookups& lookups, const FillOptions& options);
+  FillRun(Backends& backends, Lookups& lookups, const PoolFillOptions& options);
   // Cancels what is under way.
   ~FillRun();
 
@@ -80,7 +80,7 @@ class FillRun {
 
   Backends& backends_;
   Lookups& lookups_;
-  const FillOptions& options_;
+  const PoolFillOptions& options_;
   std::size_t next_file_ = 0;
   std::shared_ptr<const FileVersion> open_;  // The file whose blocks are taken on.
   std::uint64_t taken_ = 0;                  // Of its bytes.

@@ -22,7 +22,7 @@ struct FillTest : testing::Test {
     pool.Put("d/1", "v1", 0);
     requests = {FileToRead{"s3://b/d/0", {}}, FileToRead{"s3://b/d/1", {}}};
   }
-  FillReport Fill(FillOptions options = {}) {
+  FillReport Fill(PoolFillOptions options = {}) {
     options.progress = [this](std::uint64_t done) { last_progress = done; };
     Result<FillReport> report = FillRun(pool.backends, pool.lookups, options).Run(requests, {});
     CHECK(report.ok());
@@ -153,7 +153,7 @@ TEST_F(FillTest, ANewerMapInTheMiddleIsFollowed) {
 TEST(Fill, WithoutWorkersEveryBlockIsNamed) {
   FakePool pool(0);
   pool.Put("a", "v1", kFakeBlockBytes);
-  const FillOptions options;
+  const PoolFillOptions options;
   const std::vector<FileToRead> files = {{"s3://b/a", {}}};
   const Result<FillReport> filled = FillRun(pool.backends, pool.lookups, options).Run(files, {});
   ASSERT_TRUE(filled.ok());

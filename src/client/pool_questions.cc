@@ -82,9 +82,9 @@ Result<std::vector<std::string>> PoolQuestions::AskAll(const Question& ask,
   return silent;
 }
 
-Result<Census> PoolQuestions::Count(Files files, bool verify, Deadline deadline,
-                                    const std::stop_token& stop) const {
-  Census census;
+Result<PoolCensus> PoolQuestions::Count(Files files, bool verify, Deadline deadline,
+                                        const std::stop_token& stop) const {
+  PoolCensus census;
   census.holders.reserve(files.size());
   for (const auto& file : files) census.holders.emplace_back(BlocksOf(*file));
   Mutex mutex;

@@ -27,8 +27,8 @@ class PoolQuestions {
 
   // Which blocks of `files`, all of one store, are held, and by how many workers.
   // Errors: kCancelled.
-  Result<Census> Count(std::span<const std::shared_ptr<const FileVersion>> files, bool verify,
-                       Deadline deadline, const std::stop_token& stop) const;
+  Result<PoolCensus> Count(std::span<const std::shared_ptr<const FileVersion>> files, bool verify,
+                           Deadline deadline, const std::stop_token& stop) const;
 
   // Has all workers forget the blocks of `paths`, or with none all of the dataset.
   Result<DropReport> Forget(const StoreRef& store, std::span<const std::string> paths,

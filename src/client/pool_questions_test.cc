@@ -15,7 +15,7 @@ struct PoolQuestionsTest : testing::Test {
     files = {pool.Put("a", "v1", 9 * kFakeBlockBytes + 1), pool.Put("empty", "v1", 0),
              pool.Put("b", "v1", 1)};
   }
-  Census Count(std::chrono::milliseconds timeout = 10s, bool verify = false) {
+  PoolCensus Count(std::chrono::milliseconds timeout = 10s, bool verify = false) {
     return PoolQuestions(pool.backends.workers)
         .Count(files, verify, Clock::now() + timeout, {})
         .value();
@@ -31,7 +31,7 @@ TEST_F(PoolQuestionsTest, ABlockCountsForEachWhoHoldsIt) {
   pool.workers[0]->Hold(files[0]->key, {0b1000'0001, 0b01});
   pool.workers[1]->Hold(files[0]->key, {0b0000'0001, 0b10});
   pool.workers[2]->Hold(files[2]->key, {1});
-  const Census census = Count();
+  const PoolCensus census = Count();
   EXPECT_EQ(census.holders, (Counts{{2, 0, 0, 0, 0, 0, 0, 1, 1, 1}, {}, {1}}));
   EXPECT_TRUE(census.silent.empty());
   EXPECT_FALSE(pool.workers[0]->verified());
@@ -40,7 +40,7 @@ TEST_F(PoolQuestionsTest, ABlockCountsForEachWhoHoldsIt) {
 TEST_F(PoolQuestionsTest, WhoDoesNotAnswerHoldsNothing) {
   for (FakeWorker* worker : pool.workers) worker->Hold(files[2]->key, {1});
   pool.workers[1]->Stop();
-  const Census census = Count(50ms, true);
+  const PoolCensus census = Count(50ms, true);
   EXPECT_EQ(census.holders[2], (std::vector<std::uint8_t>{2}));
   EXPECT_EQ(census.silent, (std::vector<std::string>{"w-1"}));
   EXPECT_TRUE(pool.workers[0]->verified());
@@ -58,7 +58,7 @@ TEST_F(PoolQuestionsTest, ManyFilesAreAskedForInBatches) {
   files.assign(kHaveFilesMax, files[1]);
   files.push_back(last);
   pool.workers[0]->Hold(last->key, {1});
-  const Census census = Count();
+  const PoolCensus census = Count();
   ASSERT_EQ(census.holders.size(), kHaveFilesMax + 1);
   EXPECT_EQ(census.holders.back(), (std::vector<std::uint8_t>{1}));
 }
@@ -66,8 +66,8 @@ TEST_F(PoolQuestionsTest, ManyFilesAreAskedForInBatches) {
 TEST_F(PoolQuestionsTest, AStopEndsIt) {
   std::stop_source stop;
   stop.request_stop();
-  const Result<Census> census = PoolQuestions(pool.backends.workers)
-                                    .Count(files, false, Clock::now() + 10s, stop.get_token());
+  const Result<PoolCensus> census = PoolQuestions(pool.backends.workers)
+                                        .Count(files, false, Clock::now() + 10s, stop.get_token());
   ASSERT_FALSE(census.ok());
   EXPECT_EQ(census.error().code(), Code::kCancelled);
 }
