@@ -1,5 +1,5 @@
-# `cpack -G DEB` in the build folder makes forebay_VERSION_ARCH.deb: the program, the units of systemd
-# and what administrators change below /etc/forebay.
+# `cpack -G DEB` in the build folder makes forebay_VERSION_ARCH.deb: the program, the units of
+# systemd, and what administrators change below /etc/forebay.
 
 include(GNUInstallDirs)
 install(TARGETS forebay RUNTIME DESTINATION bin)

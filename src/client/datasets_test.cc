@@ -52,7 +52,7 @@ struct DatasetsTest : testing::Test {
   // What workers know of the dataset.
   void TellWorkers(const DatasetEntry& entry) {
     const GroupAnswer told{.map = FakePool::FakeMap(2, FakePool::Names(3)), .dataset = entry};
-    for (FakeWorker* worker : pool.workers) worker->SetGroup(ToJson(told));
+    for (FakeWorker* worker : pool.workers) worker->SetGroup(ToJson(told, WithSecrets::kNo));
   }
 
   FakePool pool{0};

@@ -50,7 +50,7 @@ TEST_F(GroupDirectoryTest, ControlIsAsked) {
         target = question.path + " " + question.query.at("dataset") + " " +
                  question.query.at("namespace");
         const GroupAnswer answer{.map = FakePool::FakeMap(9, {"w-0", "w-1"}), .dataset = entry};
-        return HttpReply{.status = 200, .body = ToJson(answer)};
+        return HttpReply{.status = 200, .body = ToJson(answer, WithSecrets::kNo)};
       });
   ASSERT_TRUE(server.ok());
   const Result<GroupAnswer> answer = Ask("prices");

@@ -125,7 +125,7 @@ TEST(Workers, ReadsUnderWayGoOnWithTheWorkersTheyHave) {
 TEST(Workers, WordOfANewerEpochFetchesTheMap) {
   FakePool pool(1);
   const GroupAnswer answer{.map = FakePool::FakeMap(2, FakePool::Names(3)), .dataset = {}};
-  pool.workers[0]->SetGroup(ToJson(answer));
+  pool.workers[0]->SetGroup(ToJson(answer, WithSecrets::kNo));
   pool.workers[0]->SetEpoch(2, "", false);
   FakeWorker* const worker = pool.workers[0];
   ASSERT_TRUE(Read(pool, pool.Put("a", "v1", kSize)).ok());

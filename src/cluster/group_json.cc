@@ -454,13 +454,14 @@ std::string ToJson(const HeartbeatAnswer& answer, WithSecrets secrets) {
   return Dump(json);
 }
 
-std::string GroupAnswerJson(const std::string& map, const DatasetEntry* dataset) {
+std::string GroupAnswerJson(const std::string& map, const DatasetEntry* dataset,
+                            WithSecrets secrets) {
   if (dataset == nullptr) return "{\"map\":" + map + '}';
-  return "{\"dataset\":" + ToJson(*dataset, WithSecrets::kNo) + ",\"map\":" + map + '}';
+  return "{\"dataset\":" + ToJson(*dataset, secrets) + ",\"map\":" + map + '}';
 }
 
-std::string ToJson(const GroupAnswer& answer) {
-  return GroupAnswerJson(ToJson(answer.map), answer.dataset ? &*answer.dataset : nullptr);
+std::string ToJson(const GroupAnswer& answer, WithSecrets secrets) {
+  return GroupAnswerJson(ToJson(answer.map), answer.dataset ? &*answer.dataset : nullptr, secrets);
 }
 
 std::string ToJson(const GroupFile& file) {

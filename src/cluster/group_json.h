@@ -105,10 +105,11 @@ std::string ToJson(const GroupMap& map);
 std::string ToJson(const DatasetEntry& dataset, WithSecrets secrets);
 std::string ToJson(const Heartbeat& heartbeat);
 std::string ToJson(const HeartbeatAnswer& answer, WithSecrets secrets);
-std::string ToJson(const GroupAnswer& answer);
+std::string ToJson(const GroupAnswer& answer, WithSecrets secrets);
 std::string ToJson(const GroupFile& file);
 // As ToJson of a GroupAnswer, with a map that was encoded before. Null: no dataset.
-std::string GroupAnswerJson(const std::string& map, const DatasetEntry* dataset);
+std::string GroupAnswerJson(const std::string& map, const DatasetEntry* dataset,
+                            WithSecrets secrets);
 
 // Errors of all: kInvalidArgument, naming the field and what would do. A map that decodes has a
 // placement.

@@ -67,10 +67,13 @@ TEST(GroupJson, DatasetRoundTripAndSecretsOnlyWhenTold) {
   EXPECT_EQ(ToJson(decoded.value(), WithSecrets::kYes), text);
   EXPECT_EQ(decoded.value().mounts[0].secrets.at("secret-access-key").Reveal(), "x");
   const GroupAnswer answer{SomeMap(), SomeDataset()};
-  EXPECT_EQ(ToJson(answer).find("secrets"), std::string::npos);
+  EXPECT_EQ(ToJson(answer, WithSecrets::kNo).find("secrets"), std::string::npos);
   const GroupFile file{SomeMap(), {SomeDataset()}};
   EXPECT_EQ(ToJson(file).find("secrets"), std::string::npos);
-  EXPECT_EQ(ToJson(GroupAnswerFromJson(ToJson(answer)).value()), ToJson(answer));
+  EXPECT_EQ(ToJson(GroupAnswerFromJson(ToJson(answer, WithSecrets::kNo)).value(), WithSecrets::kNo),
+            ToJson(answer, WithSecrets::kNo));
+  const Result<GroupAnswer> told = GroupAnswerFromJson(ToJson(answer, WithSecrets::kYes));
+  EXPECT_EQ(told.value().dataset->mounts[0].secrets.at("secret-access-key").Reveal(), "x");
   EXPECT_EQ(ToJson(GroupFileFromJson(ToJson(file)).value()), ToJson(file));
 }
 

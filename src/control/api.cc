@@ -437,7 +437,7 @@ Result<HttpReply> Api::Group(const HttpQuestion& question) {
     if (dataset->not_bound) return Error(Code::kUnavailable, dataset->not_bound->message);
     answer.dataset = EntryOf(*dataset, SecretsOver(question));
   }
-  return JsonReply(ToJson(answer));
+  return JsonReply(ToJson(answer, SecretsOver(question)));
 }
 
 }  // namespace forebay

@@ -105,7 +105,7 @@ Result<std::vector<std::uint64_t>> Pool::CountHeld(const DatasetRecord& dataset,
   bytes.reserve(files.size());
   for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
     const std::size_t end = std::min(files.size(), begin + kBatch);
-    const Result<Census> census =
+    const Result<PoolCensus> census =
         Current().Have(ToRead(dataset, files, begin, end), verify, deadline, stop);
     if (!census.ok()) return census.error();
     for (std::size_t i = begin; i < end; ++i) {
@@ -123,7 +123,7 @@ Result<std::vector<FillFailure>> Pool::Fill(const DatasetRecord& dataset,
   std::uint64_t before = 0;
   for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
     const std::size_t end = std::min(files.size(), begin + kBatch);
-    FillOptions options;
+    PoolFillOptions options;
     options.replicas = fill.replicas;
     options.bytes_per_second = fill.bytes_per_second_max;
     options.progress = [&](std::uint64_t bytes) { fill.progress(before + bytes); };

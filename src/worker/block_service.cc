@@ -373,7 +373,8 @@ std::unique_ptr<Reply> BlockService::BeginGroup(const GroupQuestion& request,
     return nullptr;
   };
   const auto answer = [](const GroupView& view, const DatasetEntry* entry) {
-    return OneFrame(FrameType::kGroupReply, TextReply{GroupAnswerJson(view.map_json, entry)});
+    return OneFrame(FrameType::kGroupReply,
+                    TextReply{GroupAnswerJson(view.map_json, entry, WithSecrets::kNo)});
   };
   const std::shared_ptr<const GroupView> view = parts_.group.view();
   if (request.dataset.empty()) return answer(*view, nullptr);

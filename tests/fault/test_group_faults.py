@@ -1,4 +1,4 @@
-"""Faults of a group: workers and control that die, hang and come back; state that cannot be written."""
+"""Faults of a group: workers and control that die, hang and come back, and full disks."""
 
 import concurrent.futures
 import contextlib

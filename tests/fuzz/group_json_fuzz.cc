@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   RoundTrip(text, forebay::DatasetFromJson, whole);
   RoundTrip(text, forebay::HeartbeatFromJson, plain);
   RoundTrip(text, forebay::HeartbeatAnswerFromJson, whole);
-  RoundTrip(text, forebay::GroupAnswerFromJson, plain);
+  RoundTrip(text, forebay::GroupAnswerFromJson, whole);
   RoundTrip(text, forebay::GroupFileFromJson, plain);
   if (const auto uid = forebay::ParseDatasetUid(text)) {
     CHECK(forebay::ParseDatasetStore(forebay::DatasetStore(*uid)) == uid);

@@ -11,7 +11,7 @@ NOT_IN_CORE = re.compile(
     r'|"base/(mutex|task_group|bounded_queue|log|metrics|wall_clock)\.h"')
 # Heavy libraries stay behind one .cc each.
 NOT_IN_HEADERS = re.compile(
-    r"<(nlohmann|yaml-cpp|CLI|openssl|curl|pugixml|isa-l|httplib|iostream|regex)\b.*>")
+    r"<(nlohmann(?!/json_fwd)|yaml-cpp|CLI|openssl|curl|pugixml|isa-l|httplib|iostream|regex)\b.*>")
 
 
 def dependencies(tree):
