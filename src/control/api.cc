@@ -264,7 +264,7 @@ Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
                     FormatSize(parts_.facts.block_bytes_max), request.value().spec.block_bytes));
   }
   const Result<DatasetChange> change =
-      parts_.datasets.Put(std::move(request.value().spec), std::move(request.value().secrets));
+      parts_.datasets.Put(std::move(request.value().spec), request.value().secrets);
   if (!change.ok()) return change.error();
   if (change.value() != DatasetChange::kUnchanged) Announce();
   const DatasetPointer dataset = parts_.datasets.Find(name);

@@ -96,7 +96,7 @@ class SpawnFiles {
   const posix_spawn_file_actions_t* get() const { return &actions_; }
 
  private:
-  posix_spawn_file_actions_t actions_;
+  posix_spawn_file_actions_t actions_{};
 };
 
 // Starts the program in a session of its own, with signals as a fresh process has them.
