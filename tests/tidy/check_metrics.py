@@ -6,6 +6,8 @@ DECLARED = re.compile(
     r'\b(AddCounter|AddHistogram|SetGauge)\(\s*"(\w+)"\s*,\s*((?:"(?:\\.|[^"\\])*"\s*)+)'
     r'(,\s*\{\s*\{.*?\}\s*\})?',
     re.DOTALL)
+# What is written out without a registry: `"# HELP NAME TEXT\n" "# TYPE NAME TYPE\n"`, and a line.
+WRITTEN = re.compile(r'"# HELP (\w+) ([^"\\]*)\\n"\s*"# TYPE \1 (\w+)\\n"')
 TYPES = {"AddCounter": "counter", "AddHistogram": "histogram", "SetGauge": "gauge"}
 SUFFIXES = {"counter": ("_total",), "histogram": ("_seconds", "_bytes"),
             "gauge": ("_bytes", "_ratio", "_seconds", "_info", "_count")}
@@ -25,13 +27,18 @@ def declared(tree):
             known = metrics.get(name)
             keys |= known[2] if known else set()
             metrics[name] = (TYPES[call], words, keys, path)
+        for name, words, kind in WRITTEN.findall(tree.read(path)):
+            line = re.search(rf'"{name}\{{\{{(.*?)\}}\}}', tree.read(path))
+            keys = set(re.findall(r'(\w+)=', line.group(1))) if line else set()
+            metrics[name] = (kind, words, keys, path)
     return metrics
 
 
 def document(tree):
     lines = ["# Metrics", "",
-             "Prometheus text format, from `/metrics` of a worker. Generated from the sources by",
-             "`tests/tidy/tidy.py metrics --write`; a test holds the two together.", "",
+             "Prometheus text format, from `/metrics` of a worker and of control; control adds those of",
+             "all its workers. Generated from the sources by `tests/tidy/tidy.py metrics --write`; a",
+             "test holds the two together.", "",
              "| name | type | labels | meaning | declared in |", "|---|---|---|---|---|"]
     for name, (kind, text, labels, path) in sorted(declared(tree).items()):
         shown = ", ".join(f"`{label}`" for label in sorted(labels))

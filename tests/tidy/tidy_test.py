@@ -133,6 +133,13 @@ class Planted(unittest.TestCase):
         self.assertEqual(metrics["forebay_x_total"],
                          ("counter", "A B.", {"k", "l"}, "src/core/a.cc"))
 
+    def test_a_metric_that_is_written_out(self):
+        text = ('"# HELP forebay_x_ratio A B.\\n"\n    "# TYPE forebay_x_ratio gauge\\n";\n'
+                'fmt::format("forebay_x_ratio{{a=\\"{}\\",b=\\"{}\\"}} {}\\n");\n')
+        metrics = check_metrics.declared(Tree(ROOT / "docs", {"src/core/a.cc": text}))
+        self.assertEqual(metrics["forebay_x_ratio"], ("gauge", "A B.", {"a", "b"}, "src/core/a.cc"))
+        self.assert_refused(check_metrics, "src/core/a.cc", text, "docs/metrics.md")
+
     def test_format(self):
         self.assert_refused(check_format, "src/core/a.cc", "int  x;\n", "src/core/a.cc")
 
