@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <string_view>
@@ -52,7 +53,9 @@ std::string MergeMetrics(const std::vector<std::string>& texts) {
       if (!ParseSample(line, series, value)) continue;
       const auto [sum, fresh] = family->sums.try_emplace(std::string(series), 0.0);
       if (fresh) family->order.push_back(sum->first);
-      sum->second += value;
+      // What a family of facts says is 1, however many processes say it.
+      const bool fact = series.substr(0, series.find('{')).ends_with("_info");
+      sum->second = fact ? std::max(sum->second, value) : sum->second + value;
     }
   }
   std::string merged;

@@ -22,6 +22,11 @@ TEST(MergeMetrics, KeepsTheOrderOfBuckets) {
             "h_bucket{le=\"+Inf\"} 6\nh_sum 1\nh_count 6\n");
 }
 
+TEST(MergeMetrics, AFactIsSaidOnce) {
+  const std::string text = "# HELP a_info A.\n# TYPE a_info gauge\na_info{version=\"1\"} 1\n";
+  EXPECT_EQ(MergeMetrics({text, text}), text);
+}
+
 TEST(MergeMetrics, LeavesOutWhatIsNoSample) {
   EXPECT_EQ(MergeMetrics({"garbage\n# HELP a A.\n# TYPE a gauge\na one\na 1\n\n"}),
             "# HELP a A.\n# TYPE a gauge\na 1\n");
