@@ -65,24 +65,27 @@ Inventory::~Inventory() {
 }
 
 void Inventory::DatasetsChanged() {
-  const std::vector<DatasetPointer> all = datasets_.All();
   MutexLock lock(mutex_);
-  std::set<DatasetUid> uids;
-  for (const DatasetPointer& dataset : all) {
-    uids.insert(dataset->uid);
+  const DatasetTable::Changes changes = datasets_.Since(seen_generation_);
+  seen_generation_ = changes.generation;
+  for (const DatasetPointer& dataset : changes.datasets) {
     Entry& entry = entries_[dataset->uid];
     if (entry.dataset == dataset) continue;
     entry.dataset = dataset;
     entry.list_not_before = Deadline::min();  // Whatever failed may do now.
     Schedule(dataset->uid, entry);
   }
-  for (auto at = entries_.begin(); at != entries_.end();) {
-    if (uids.contains(at->first) || at->second.busy) {
-      ++at;
-      continue;
+  std::vector<DatasetUid> gone = changes.deleted;
+  if (changes.full) {
+    for (const auto& [uid, entry] : entries_) {
+      if (datasets_.FindUid(uid) == nullptr) gone.push_back(uid);
     }
-    queue_.erase({at->second.due, at->first});
-    at = entries_.erase(at);
+  }
+  for (const DatasetUid& uid : gone) {
+    const auto found = entries_.find(uid);
+    if (found == entries_.end() || found->second.busy) continue;  // Its thread removes it.
+    queue_.erase({found->second.due, uid});
+    entries_.erase(found);
   }
   changed_.NotifyAll();
 }

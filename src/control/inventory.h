@@ -52,7 +52,7 @@ class Inventory {
   Inventory(Pool& pool, const DatasetTable& datasets);
   ~Inventory();
 
-  // DatasetTable were created, changed, refreshed or deleted.
+  // Datasets were created, changed, refreshed or deleted.
   void DatasetsChanged() EXCLUDES(mutex_);
   // A worker says that its blocks of this dataset changed.
   void BlocksChanged(DatasetUid uid) EXCLUDES(mutex_);
@@ -101,6 +101,7 @@ class Inventory {
   const DatasetTable& datasets_;
   Mutex mutex_;
   CondVar changed_;
+  std::uint64_t seen_generation_ GUARDED_BY(mutex_) = 0;  // Of the table.
   std::map<DatasetUid, Entry> entries_ GUARDED_BY(mutex_);
   std::set<std::pair<Deadline, DatasetUid>> queue_ GUARDED_BY(mutex_);
   TaskGroup threads_;  // Last: joined first.
