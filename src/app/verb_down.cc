@@ -13,6 +13,12 @@ namespace forebay {
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{50};
+constexpr std::chrono::seconds kAskTimeout{5};
+
+// Dead, starting, or so far in its end that it does not listen any more.
+bool MayBeAway(Code code) {
+  return code == Code::kUnavailable || code == Code::kDeadlineExceeded || code == Code::kCancelled;
+}
 
 }  // namespace
 
@@ -28,19 +34,18 @@ int RunDownVerb(const Context& context) {
   const Deadline deadline = Clock::now() + context.settings.Duration("timeout");
   const Result<std::unique_ptr<ControlClient>> client = ControlClient::Find(context);
   if (!client.ok()) return Failed(context, client.error());
-  const Result<std::string> asked = client.value()->Ask(
-      {.method = HttpMethod::kPost, .target = "/internal/v1/shutdown", .body = "{}"},
-      Clock::now() + std::chrono::seconds(5), interrupts.token());
-  if (!asked.ok() && asked.error().code() != Code::kUnavailable) {
-    return Failed(context, asked.error());
-  }
-  // A control that drains holds its state dir until it is done.
-  Status drained = DrainWithoutControl(options.value(), deadline);
-  while (!drained.ok() && drained.error().code() == Code::kUnavailable && Clock::now() < deadline &&
-         !interrupts.fired()) {
-    interrupts.WaitFor(kPoll);
+  Status drained;
+  do {
+    // Asked again and again: a control that is just starting does not listen yet.
+    const Result<std::string> asked = client.value()->Ask(
+        {.method = HttpMethod::kPost, .target = "/internal/v1/shutdown", .body = "{}"},
+        Clock::now() + kAskTimeout, interrupts.token());
+    if (!asked.ok() && !MayBeAway(asked.error().code())) return Failed(context, asked.error());
+    // A control that drains holds its state dir until it is done.
     drained = DrainWithoutControl(options.value(), deadline);
-  }
+    if (drained.ok() || drained.error().code() != Code::kUnavailable) break;
+    interrupts.WaitFor(kPoll);
+  } while (Clock::now() < deadline && !interrupts.fired());
   if (interrupts.fired()) return kExitInterrupted;
   if (!drained.ok() && drained.error().code() == Code::kUnavailable) {
     Complain(context,
