@@ -131,14 +131,15 @@ int Detach(const Context& context, Interrupts& interrupts, const ControlOptions&
     }
     const Result<std::string> ready =
         client.value()->Ask({.target = "/readyz"}, Clock::now() + kPoll * 20, interrupts.token());
-    if (ready.ok()) {
+    // A group that was there before, or won a race for the state dir, is not what was started.
+    if (ready.ok() && HoldsStateDir(options.state_dir, pid.value())) {
       static_cast<void>(WriteStdout(fmt::format("ready {} workers={} control={}\n", options.group,
                                                 options.workers, options.unix_address.text))
                             .ok());
       Note(context, "next: forebay dataset create NAME --mount URL; forebay status; forebay down");
       return kExitDone;
     }
-    why = ready.error().message();
+    if (!ready.ok()) why = ready.error().message();
     interrupts.WaitFor(kPoll);
   }
   if (interrupts.fired()) return kExitInterrupted;

@@ -41,7 +41,13 @@ Result<UniqueFd> LockStateDir(const std::string& state_dir) {
                                             "directory of this user's own",
                                             state_dir, strerror(errno)));
   }
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+    // Who holds it, for `up --detach`: a full disk takes nothing of the lock itself.
+    const std::string holder = fmt::format("{}\n", getpid());
+    static_cast<void>(ftruncate(fd.get(), 0) == 0 &&
+                      pwrite(fd.get(), holder.data(), holder.size(), 0) > 0);
+    return fd;
+  }
   return Error(Code::kUnavailable,
                fmt::format("--state-dir \"{}\": a group runs there already; `forebay status` shows "
                            "it, `forebay down` ends it, another --state-dir starts another one",
@@ -370,6 +376,12 @@ void Control::Drain(Deadline deadline) {
   state_->loads->Stop();        // Where they are: the next control goes on.
   DrainLauncher(*state_->launcher, state_->options, deadline);
   RemoveRuntimeFiles(state_->options.state_dir);
+}
+
+bool HoldsStateDir(const std::string& state_dir, int pid) {
+  constexpr std::size_t kPidBytesMax = 32;
+  const Result<std::string> holder = ReadFile(state_dir + "/control.lock", kPidBytesMax);
+  return holder.ok() && holder.value() == fmt::format("{}\n", pid);
 }
 
 Status DrainWithoutControl(const ControlOptions& options, Deadline deadline) {

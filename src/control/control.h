@@ -71,4 +71,7 @@ class Control {
 Status DrainWithoutControl(const ControlOptions& options,
                            std::chrono::steady_clock::time_point deadline);
 
+// Whether `pid` is the control of that state dir, or was the last one.
+bool HoldsStateDir(const std::string& state_dir, int pid);
+
 }  // namespace forebay
