@@ -29,21 +29,6 @@ constexpr std::chrono::seconds kWaitMax{60};  // Of one long poll; the client as
 constexpr std::chrono::seconds kCountPatience{1};
 constexpr std::chrono::milliseconds kGateEvery{250};
 
-Error NoSuch(const std::string& what) {
-  return {Code::kNotFound, what + ": there is none"};
-}
-
-std::vector<std::string> Words(const std::string& path) {
-  std::vector<std::string> words;
-  std::size_t begin = 0;
-  while (begin < path.size()) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    if (end > begin) words.push_back(path.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return words;
-}
-
 std::string QueryOr(const HttpQuestion& question, const std::string& key,
                     const std::string& otherwise) {
   const auto found = question.query.find(key);
@@ -77,116 +62,61 @@ std::uint32_t ReadyWorkers(const Members& members) {
 
 }  // namespace
 
-HttpReply Api::Answer(const HttpQuestion& question) {
-  Result<HttpReply> reply = Route(question);
-  return reply.ok() ? std::move(reply).value() : ProblemReply(reply.error());
+Result<DatasetPointer> Api::FindDataset(const HttpQuestion& question,
+                                        const std::string& word) const {
+  const DatasetKey name = NameOf(question, word);
+  DatasetPointer dataset = parts_.datasets.Find(name);
+  if (dataset != nullptr) return dataset;
+  return Error(Code::kNotFound, fmt::format("dataset {}.{}: there is none; `forebay datasets` "
+                                            "lists them",
+                                            name.name, name.namespace_name));
 }
 
-Result<HttpReply> Api::Route(const HttpQuestion& question) {
-  const std::string& path = question.path;
-  const bool get = question.method == "GET" || question.method == "HEAD";
-  if (path.starts_with("/internal/")) return RouteInternal(question, path);
-  if (get && path == "/healthz") return HttpReply{.body = "ok\n"};
-  if (get && path == "/readyz") return Ready();
-  if (get && path == "/metrics") return MetricsText();
-  if (get && path == "/openapi.json") return JsonReply(std::string(OpenApiDocument()));
-  const std::vector<std::string> words = Words(path);
-  if (words.size() < 2 || words[0] != "v1") {
-    return Error(Code::kNotFound, path + ": there is no such path; see /openapi.json");
-  }
-  if (words[1] == "datasets") return RouteDatasets(question, words);
-  if (words[1] == "loads") return RouteLoads(question, words);
-  if (words.size() == 2) {
-    if (get && words[1] == "status") return Status(question);
-    if (get && words[1] == "workers") return JsonReply(WorkersJson(StatusPartsOf(parts_)));
-    if (get && words[1] == "events") return EventsSince(question);
-    if (question.method == "POST" && words[1] == "apply") return Apply(question);
-    if (question.method == "POST" && words[1] == "delete") return DeleteDocuments(question);
-  }
-  return Error(Code::kNotFound,
-               question.method + " " + path + ": there is no such path; see /openapi.json");
+Result<HttpReply> Api::Datasets(const HttpQuestion& question) {
+  return JsonReply(
+      DatasetsJson(StatusPartsOf(parts_),
+                   {.namespace_name = QueryOr(question, "namespace", ""), .dataset = ""}));
 }
 
-Result<HttpReply> Api::RouteDatasets(const HttpQuestion& question,
-                                     const std::vector<std::string>& words) {
-  const bool get = question.method == "GET";
-  const bool post = question.method == "POST";
-  if (words.size() == 2 && get) {
-    return JsonReply(
-        DatasetsJson(StatusPartsOf(parts_),
-                     {.namespace_name = QueryOr(question, "namespace", ""), .dataset = ""}));
-  }
-  if (words.size() == 2 && post) return CreateDataset(question);
-  if (words.size() > 2) {
-    const DatasetKey name = NameOf(question, words[2]);
-    const DatasetPointer dataset = parts_.datasets.Find(name);
-    if (dataset == nullptr) {
-      return Error(Code::kNotFound,
-                   fmt::format("dataset {}.{}: there is none; `forebay datasets` lists them",
-                               name.name, name.namespace_name));
-    }
-    if (words.size() == 3 && get) {
-      return JsonReply(DatasetJson(StatusPartsOf(parts_), *dataset));
-    }
-    if (words.size() == 3 && question.method == "DELETE") {
-      forebay::Status deleted = parts_.datasets.Delete(name);
-      if (!deleted.ok()) return std::move(deleted).error();
-      Announce();
-      parts_.events.Add({.reason = "DatasetDeleted",
-                         .object = ObjectOf(name),
-                         .namespace_name = name.namespace_name,
-                         .message = "deleted; workers forget its blocks"});
-      return JsonReply(R"({"result":"deleted"})");
-    }
-    if (words.size() == 4 && get && words[3] == "wait") return Wait(question, *dataset);
-    if (words.size() == 4 && post && words[3] == "evict") return Evict(question, *dataset);
-    if (words.size() == 4 && post && words[3] == "verify") return Verify(question, *dataset);
-    if (words.size() == 4 && post && words[3] == "refresh") {
-      forebay::Status refreshed = parts_.datasets.Refresh(name);
-      if (!refreshed.ok()) return std::move(refreshed).error();
-      Announce();
-      return JsonReply(R"({"result":"refreshed"})");
-    }
-  }
-  return Error(Code::kNotFound, question.method + " " + question.path + ": there is no such path");
+Result<HttpReply> Api::Workers() {
+  return JsonReply(WorkersJson(StatusPartsOf(parts_)));
 }
 
-Result<HttpReply> Api::RouteLoads(const HttpQuestion& question,
-                                  const std::vector<std::string>& words) {
-  if (words.size() == 2 && question.method == "POST") return StartLoad(question);
-  if (words.size() == 2 && question.method == "GET") {
-    Json loads = Json::array();
-    for (const LoadRecord& load : parts_.loads.All()) loads.push_back(Json::parse(LoadJson(load)));
-    return JsonReply(JsonText({{"loads", loads}}));
-  }
-  Result<LoadRecord> load = NoSuch(question.method + " " + question.path);
-  if (words.size() == 3 && question.method == "GET") load = parts_.loads.Find(words[2]);
-  if (words.size() == 4 && question.method == "POST") {
-    if (words[3] == "pause") load = parts_.loads.Pause(words[2]);
-    if (words[3] == "resume") load = parts_.loads.Resume(words[2]);
-    if (words[3] == "cancel") load = parts_.loads.Cancel(words[2]);
-    // The request is good, the load is in no state for it.
-    constexpr int kConflict = 409;
-    if (!load.ok() && load.error().code() == Code::kInvalidArgument) {
-      return ProblemReply(kConflict, load.error().message());
-    }
-  }
-  if (!load.ok()) return std::move(load).error();
-  return JsonReply(LoadJson(load.value()));
+Result<HttpReply> Api::ShowDataset(const DatasetRecord& dataset) {
+  return JsonReply(DatasetJson(StatusPartsOf(parts_), dataset));
 }
 
-Result<HttpReply> Api::RouteInternal(const HttpQuestion& question, const std::string& path) {
-  if (question.method == "POST" && path == "/internal/v1/heartbeat") return TakeHeartbeat(question);
-  if (question.method == "GET" && path == "/internal/v1/group") return Group(question);
-  if (question.method == "POST" && path == "/internal/v1/shutdown") {
-    if (!question.over_unix) {
-      return Error(Code::kDenied, "shutdown: only over the unix socket, on control's own host");
-    }
-    parts_.shutdown_requested = true;
-    constexpr int kAccepted = 202;
-    return HttpReply{.status = kAccepted, .body = "{}", .content_type = "application/json"};
+Result<HttpReply> Api::DeleteDataset(const DatasetRecord& dataset) {
+  forebay::Status deleted = parts_.datasets.Delete(dataset.name);
+  if (!deleted.ok()) return std::move(deleted).error();
+  Announce();
+  parts_.events.Add({.reason = "DatasetDeleted",
+                     .object = ObjectOf(dataset.name),
+                     .namespace_name = dataset.name.namespace_name,
+                     .message = "deleted; workers forget its blocks"});
+  return JsonReply(R"({"result":"deleted"})");
+}
+
+Result<HttpReply> Api::RefreshDataset(const DatasetRecord& dataset) {
+  forebay::Status refreshed = parts_.datasets.Refresh(dataset.name);
+  if (!refreshed.ok()) return std::move(refreshed).error();
+  Announce();
+  return JsonReply(R"({"result":"refreshed"})");
+}
+
+Result<HttpReply> Api::ListLoads() {
+  Json loads = Json::array();
+  for (const LoadRecord& load : parts_.loads.All()) loads.push_back(Json::parse(LoadJson(load)));
+  return JsonReply(JsonText({{"loads", loads}}));
+}
+
+Result<HttpReply> Api::Shutdown(const HttpQuestion& question) {
+  if (!question.over_unix) {
+    return Error(Code::kDenied, "shutdown: only over the unix socket, on control's own host");
   }
-  return NoSuch(question.method + " " + path);
+  parts_.shutdown_requested = true;
+  constexpr int kAccepted = 202;
+  return HttpReply{.status = kAccepted, .body = "{}", .content_type = "application/json"};
 }
 
 HttpReply Api::Ready() const {

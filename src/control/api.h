@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <span>
 #include <stop_token>
 #include <string>
 
@@ -39,11 +40,18 @@ class Api {
   HttpReply Answer(const HttpQuestion& question);
 
  private:
+  struct Operation;
+  static std::span<const Operation> Operations();
   Result<HttpReply> Route(const HttpQuestion& question);
-  Result<HttpReply> RouteDatasets(const HttpQuestion& question,
-                                  const std::vector<std::string>& words);
-  Result<HttpReply> RouteLoads(const HttpQuestion& question, const std::vector<std::string>& words);
-  Result<HttpReply> RouteInternal(const HttpQuestion& question, const std::string& path);
+
+  Result<DatasetPointer> FindDataset(const HttpQuestion& question, const std::string& word) const;
+  Result<HttpReply> Datasets(const HttpQuestion& question);
+  Result<HttpReply> Workers();
+  Result<HttpReply> ShowDataset(const DatasetRecord& dataset);
+  Result<HttpReply> DeleteDataset(const DatasetRecord& dataset);
+  Result<HttpReply> RefreshDataset(const DatasetRecord& dataset);
+  Result<HttpReply> ListLoads();
+  Result<HttpReply> Shutdown(const HttpQuestion& question);
   HttpReply Ready() const;
   HttpReply MetricsText();
   Result<HttpReply> Status(const HttpQuestion& question);

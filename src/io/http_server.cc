@@ -148,11 +148,21 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const Address& address,
   // The library matches routes with regular expressions that recurse for each character of a path,
   // so there are none: what matched no route is answered here.
   const httplib::Server::HandlerWithResponse answer =
-      [raw = state.get()](const httplib::Request& request, httplib::Response& response) {
+      [raw = state.get(), body_bytes_max = options.body_bytes_max](const httplib::Request& request,
+                                                                   httplib::Response& response) {
         constexpr int kNoRoute = 404;
-        if (response.status != kNoRoute) return httplib::Server::HandlerResponse::Unhandled;
+        if (response.status != kNoRoute) {  // The library refused to read it.
+          response.set_content(fmt::format(R"({{"type":"about:blank","title":"Refused",)"
+                                           R"("status":{},"detail":"the request is longer than )"
+                                           R"({} bytes, or it is not HTTP"}})"
+                                           "\n",
+                                           response.status, body_bytes_max),
+                               "application/problem+json");
+          return httplib::Server::HandlerResponse::Handled;
+        }
         HttpReply reply = raw->handler(QuestionOf(request, raw->address.is_unix()));
         response.status = reply.status;
+        if (!reply.allow.empty()) response.set_header("Allow", reply.allow);
         response.set_content(std::move(reply.body), reply.content_type.c_str());
         return httplib::Server::HandlerResponse::Handled;
       };

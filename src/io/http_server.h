@@ -24,6 +24,7 @@ struct HttpReply {
   int status = 200;
   std::string body = {};
   std::string content_type = "text/plain; charset=utf-8";
+  std::string allow = {};  // With status 405: the methods that the path takes.
 };
 
 // Answers one request. Called from the server's threads, many at a time; may block, but must return
