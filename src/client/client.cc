@@ -118,7 +118,8 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   if (in_group) {
     backends.datasets =
         std::make_unique<Datasets>(std::move(options.group), backends.workers,
-                                   DatasetUpstreams(std::move(options.environment)));
+                                   DatasetUpstreams(std::move(options.environment)),
+                                   DatasetsOptions{.directory_at_hand = options.group_at_hand});
   } else if (!file.members.empty()) {
     if (Status adopted = backends.workers.Adopt(MapOf(file)); !adopted.ok()) return adopted.error();
   }
@@ -127,6 +128,11 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Client::~Client() = default;
+
+Status Client::Resolve(const std::string& url, Deadline deadline, std::stop_token stop) {
+  const Result<Place> place = state_->backends.Find(url, deadline, std::move(stop));
+  return place.ok() ? Status() : Status(place.error());
+}
 
 Result<Attributes> Client::Stat(const std::string& url, Deadline deadline, std::stop_token stop) {
   Result<Place> place = state_->backends.Find(url, deadline, stop);

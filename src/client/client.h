@@ -30,6 +30,8 @@ struct ClientOptions {
   MembersFile members;
   // Or a group, for the URLs of its datasets. Then `members` has no members.
   std::unique_ptr<GroupDirectory> group;
+  // `group` answers from this process's memory: a dataset that it changes is another one at once.
+  bool group_at_hand = false;
   // The process's environment, for credentials and what `members.options` leaves open.
   std::map<std::string, std::string> environment;
   // Requests that this client may have at the upstream at a time when workers fail; it starts at 4
@@ -154,6 +156,11 @@ class Client {
   // Errors: kInvalidArgument (options, naming the field). Touches no network.
   static Result<std::unique_ptr<Client>> Create(ClientOptions options);
   ~Client();
+
+  // Finds out now what the dataset of `url` is, so that the first read need not ask for it. No
+  // worker is asked while control, or the copy of what it knows, answers. For a store's URL it only
+  // checks it. Errors: kInvalidArgument; kNotFound: the group has no such dataset; kUnavailable.
+  Status Resolve(const std::string& url, Deadline deadline, std::stop_token stop);
 
   // Through the pool: HEADs and listings are asked once within the staleness bound; straight from
   // the store if no worker answers. Errors: those of Upstream.

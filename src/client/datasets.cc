@@ -58,12 +58,13 @@ Result<StoreRef> Datasets::Find(const DatasetRef& name, Deadline deadline, std::
     MutexLock lock(mutex_);
     Known& known = known_.Use(name.Text(), [](const Known&) {});
     // Of several who need it again one asks.
-    if (known.store && (known.renewing || Clock::now() < known.renew_at)) return known.store;
+    const bool usable = known.renewing || Clock::now() < known.renew_at;
+    if (known.store && usable && !options_.directory_at_hand) return known.store;
     known.renewing = known.store != nullptr;
     store = known.store;
     before = known.entry;
   }
-  if (!store) return FindFirst(name, deadline, stop);
+  if (!store || options_.directory_at_hand) return FindFirst(name, deadline, stop);
   const Deadline until = std::min<Deadline>(deadline, Clock::now() + options_.renew_timeout);
   Result<DatasetEntry> now = AskAgain(name, before, until, stop);
   if (now.ok()) return Keep(name, std::move(now).value());

@@ -27,6 +27,8 @@ struct DatasetsOptions {
   std::chrono::milliseconds use_max{60'000};
   // Asking again, of all who may know, takes no longer than this.
   std::chrono::milliseconds renew_timeout{2'000};
+  // The directory answers from this process's memory: it alone is asked, at every use.
+  bool directory_at_hand = false;
 };
 
 // Thread safety: safe.

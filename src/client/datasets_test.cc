@@ -130,6 +130,21 @@ TEST_F(DatasetsTest, ADeletedOneIsGone) {
   EXPECT_EQ(Find().error().code(), Code::kNotFound);
 }
 
+TEST_F(DatasetsTest, WhoKnowsByHeartSeesEveryChangeAtOnce) {
+  Datasets own(
+      std::make_unique<FakeSource>(answer, asked), pool.backends.workers,
+      [this](const DatasetEntry&) {
+        return Result<std::shared_ptr<Upstream>>(std::make_shared<UpstreamLink>(pool.store));
+      },
+      {.directory_at_hand = true});
+  const DatasetRef name{"prices", "default"};
+  const StoreRef first = own.Find(name, Clock::now() + 10s, {}).value();
+  EXPECT_EQ(own.Find(name, Clock::now() + 10s, {}).value(), first);
+  answer.value().dataset->uid.value.bytes.fill(8);  // Deleted, and made again.
+  EXPECT_NE(own.Find(name, Clock::now() + 10s, {}).value()->dataset, first->dataset);
+  EXPECT_EQ(asked, 3);
+}
+
 TEST_F(DatasetsTest, WithoutControlAWorkerOfAnotherDatasetTells) {
   ASSERT_TRUE(Find().ok());
   answer = Error(Code::kUnavailable, "dead");

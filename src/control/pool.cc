@@ -27,9 +27,11 @@ class OwnGroup : public GroupDirectory {
                           std::stop_token /*stop*/) override {
     const DatasetPointer record = datasets_.Find({dataset.name_space, dataset.name});
     if (record == nullptr) return Error(Code::kNotFound, "the dataset was deleted");
-    const std::shared_ptr<const GroupMap> map = members_.map();
-    if (map == nullptr) return Error(Code::kUnavailable, "learning which workers there are");
-    return GroupAnswer{.map = *map, .dataset = EntryOf(*record, WithSecrets::kYes)};
+    if (members_.map() == nullptr) {
+      return Error(Code::kUnavailable, "learning which workers there are");
+    }
+    // The map is Pool::Current's business: this is asked for every file.
+    return GroupAnswer{.map = {}, .dataset = EntryOf(*record, WithSecrets::kYes)};
   }
 
  private:
@@ -63,6 +65,7 @@ Pool::Pool(const Members& members, const DatasetTable& datasets,
     : members_(members), state_(std::make_unique<State>()) {
   ClientOptions options;
   options.group = std::make_unique<OwnGroup>(members, datasets);
+  options.group_at_hand = true;
   options.environment = std::move(environment);
   options.upstream_concurrency_max = kUpstreamConcurrency;
   Result<std::unique_ptr<Client>> client = Client::Create(std::move(options));

@@ -180,6 +180,23 @@ class Datasets(group_case.GroupTest):
         self.check(self.forebay("cat", "forebay://prices/a"), 1, "forebay datasets")
         self.await_status(lambda s: s["workers"][0]["usedBytes"] == 0, "blocks forgotten")
 
+    def test_made_again_it_can_be_loaded_at_once(self):
+        root = self.old_tree({"a": content(MIB), "b": content(MIB, 2)})
+        self.up(2)
+        self.create("d", root)
+        self.ok("load", "d")
+        self.ok("dataset", "delete", "d")
+        self.create("d", root)
+        self.ok("wait", "d", "--cached", "0")
+        self.assertEqual(self.dataset("d")["cachedBytes"], 0)
+        self.ok("load", "d")
+        self.await_ratio("d", 1.0)
+        # Another block size makes other blocks of it, and so another dataset.
+        self.create("d", root, "--block-size", "1MiB")
+        self.ok("load", "d")
+        self.assertEqual(self.ok("evict", "d"),
+                         b"dataset.data.fluid.io/d evicted (2 MiB)\n")
+
     def test_an_empty_dataset_is_cached(self):
         (self.dir / "data").mkdir()
         self.up(1)
