@@ -125,9 +125,11 @@ int RunEvictVerb(const Context& context) {
   if (!answer.ok()) return Failed(context, answer.error());
   const Result<EvictedView> evicted = EvictedOf(answer.value());
   if (!evicted.ok()) return Failed(context, evicted.error());
+  // Of a whole dataset control drops whatever there is, without a list of files.
+  const std::string files =
+      evicted.value().files > 0 ? fmt::format("{} files, ", evicted.value().files) : "";
   return Changed(context, interrupts, question.value().name,
-                 fmt::format("evicted ({} files, {})", evicted.value().files,
-                             SizeText(evicted.value().bytes)));
+                 fmt::format("evicted ({}{})", files, SizeText(evicted.value().bytes)));
 }
 
 int RunDatasetsVerb(const Context& context) {

@@ -262,7 +262,6 @@ Result<HttpReply> Api::Wait(const HttpQuestion& question, const DatasetRecord& d
 Result<HttpReply> Api::Evict(const HttpQuestion& question, const DatasetRecord& dataset) {
   const Result<std::vector<std::string>> patterns = ParsePaths(question.body);
   if (!patterns.ok()) return patterns.error();
-  const DatasetCountPointer count = parts_.inventory.Look(dataset).count;
   std::vector<std::string> paths;
   if (!patterns.value().empty()) {
     const Result<DatasetCountPointer> counted = parts_.inventory.CountFrom(
