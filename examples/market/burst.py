@@ -18,7 +18,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../
 import generate
 import report
 from netlab import Lab, LabError
-from pool import Pool
+from pool import DATASET, Pool
 from store import BUCKET, Store
 from tasks import Links, Outcome, burst, outcome_of_tasks
 
@@ -65,12 +65,14 @@ class Progress:
 class Bench:
     """One way after another of reading one set of files."""
 
-    def __init__(self, lab, hosts, store, pool, task, log):
+    def __init__(self, lab, hosts, store, pool, task, total, log):
+        """`total`: bytes of the whole data set."""
         self._lab = lab
         self._store_host, self._worker_hosts, self._tasks_host = hosts
         self._store = store
         self._pool = pool
         self._task = task
+        self._total = total
         self._log = log
 
     def links(self):
@@ -80,19 +82,20 @@ class Bench:
 
     def run(self, mode, files, count):
         """One burst of `count` tasks over `files` (entries of the manifest). Returns an Outcome."""
-        expected = {f"s3://{BUCKET}/{f['name']}": f for f in files}
         if mode == "rclone":
             return self._rclone(files, count)
-        if mode in ("cold", "warm"):
-            self._pool.restart(WORKER_MEMORY, self._log)
-        if mode == "warm":
-            self._pool.fill(list(expected))
         size = sum(f["bytes"] for f in files)
+        root = f"s3://{BUCKET}" if mode == "direct" else f"forebay://{DATASET}"
+        expected = {f"{root}/{f['name']}": f for f in files}
+        if mode != "direct":
+            self._pool.renew(BLOCK)
+        if mode == "warm":
+            self._pool.load([f["name"] for f in files], size / self._total)
         command = [self._task, "--start-fd", "0", "--reserve", str(size)]
         if count <= HASHED_TASKS_MAX:
             command.append("--sha256")
         if mode != "direct":
-            command += ["--members", self._pool.members]
+            command += ["--control", self._pool.control]
         _, printed, links = burst(self._lab, self._tasks_host, count, command + list(expected),
                                   self._store.environment(), self._log, self.links)
         if mode != "direct":
@@ -156,10 +159,11 @@ def run(arguments, progress, stack):
     manifest = generate.generate(data)
     large, small = sets_of(manifest)
 
-    progress.step(f"the network: a store, {WORKERS} workers, tasks")
+    progress.step(f"the network: a store, {WORKERS} workers, control, tasks")
     lab = stack.enter_context(Lab("market"))
     stack.callback(lambda: heed_signals(signal.SIG_IGN))  # First of all: cleaning up is not broken.
     store_host = lab.host("store", LINK_MBIT)
+    control_host = lab.host("control")
     tasks_host = lab.host("tasks")
     worker_hosts = [lab.host(f"w-{i}", LINK_MBIT) for i in range(WORKERS)]
     store = Store(lab, store_host, arguments.versitygw,
@@ -168,17 +172,23 @@ def run(arguments, progress, stack):
     if not store.holds(manifest):
         store.upload(manifest, os.path.join(data, "files"), progress.say)
     store.read_ahead([f["name"] for f in large + small])
-    pool = Pool(lab, worker_hosts, tasks_host, arguments.forebay, store)
-    pool.write_members(store, f"s3://{BUCKET}/", BLOCK)
+    pool = Pool(lab, control_host, worker_hosts, tasks_host, arguments.forebay, store)
+    pool.start(WORKER_MEMORY, BLOCK, log)
 
-    bench = Bench(lab, (store_host, worker_hosts, tasks_host), store, pool, arguments.task, log)
+    total = sum(f["bytes"] for f in manifest["files"])
+    bench = Bench(lab, (store_host, worker_hosts, tasks_host), store, pool, arguments.task, total,
+                  log)
     results = {"large": measure(bench, large, ROUNDS, progress, "50 MB in 12 files")}
     measure_again(bench, large, results["large"], progress)
     results["small"] = measure(bench, small, SMALL_ROUNDS, progress, f"{SMALL_FILES} small files")
     progress.step("forebay verify: the burst set through the pool, against the store")
-    pool.verify([f"s3://{BUCKET}/{f['name']}" for f in large])
+    pool.renew(BLOCK)
+    pool.load([f["name"] for f in large], sum(f["bytes"] for f in large) / total)
+    status = pool.status()
+    pool.verify([f"forebay://{DATASET}/{f['name']}" for f in large])
+    pool.evict()
     pool.stop()
-    return results
+    return results, status
 
 
 def heed_signals(action):
@@ -201,7 +211,7 @@ def main():
     heed_signals(_interrupt)
     try:
         with contextlib.ExitStack() as stack:
-            results = run(arguments, progress, stack)
+            results, status = run(arguments, progress, stack)
     except Interrupted as interrupted:
         print("run: interrupted; everything it started is gone", file=sys.stderr)
         return 128 + interrupted.number
@@ -210,7 +220,7 @@ def main():
         return 1
     setting = {"linkMbit": LINK_MBIT, "workers": WORKERS, "block": BLOCK,
                "workerMemory": WORKER_MEMORY, "runSeconds": round(progress.elapsed(), 1)}
-    return report.publish(results, setting, arguments.out)
+    return report.publish(results, setting, status, arguments.out)
 
 
 if __name__ == "__main__":

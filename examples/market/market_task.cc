@@ -11,7 +11,7 @@
 
 #include "base/digest.h"
 #include "client/client.h"
-#include "cluster/members.h"
+#include "client/group_directory.h"
 
 extern "C" char** environ;  // NOLINT: as POSIX names it.
 
@@ -20,9 +20,12 @@ namespace {
 
 // Long: straight from a throttled store, a hundred tasks each get a hundredth of its link.
 constexpr std::chrono::milliseconds kReadTimeout{120'000};
+constexpr std::chrono::seconds kResolveTimeout{30};
 
 struct Options {
-  std::string members;  // Empty: straight from the store.
+  // Of the group whose datasets are read. Neither: straight from the store.
+  std::string control;
+  std::string group_file;
   int start_fd = STDIN_FILENO;
   std::uint64_t reserve = 0;  // Bytes.
   bool sha256 = false;
@@ -124,10 +127,11 @@ Result<Clock::time_point> AwaitSignal(int fd) {
 
 Result<std::unique_ptr<Client>> Connect(const Options& options) {
   ClientOptions client;
-  if (!options.members.empty()) {
-    Result<MembersFile> members = ReadMembersFile(options.members);
-    if (!members.ok()) return std::move(members).error().Within("--members");
-    client.members = std::move(members).value();
+  if (!options.control.empty() || !options.group_file.empty()) {
+    Result<std::unique_ptr<GroupDirectory>> group =
+        MakeControlDirectory({.control = options.control, .group_file = options.group_file});
+    if (!group.ok()) return std::move(group).error().Within("--control");
+    client.group = std::move(group).value();
   }
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
@@ -166,7 +170,11 @@ Status Run(const Options& options) {
   Result<std::unique_ptr<Client>> client = Connect(options);
   if (!client.ok()) return client.error();
   std::vector<FileToRead> files;
-  for (const std::string& url : options.urls) files.push_back({url, std::nullopt});
+  for (const std::string& url : options.urls) {
+    const Status resolved = client.value()->Resolve(url, Clock::now() + kResolveTimeout, {});
+    if (!resolved.ok()) return resolved;
+    files.push_back({url, std::nullopt});
+  }
   Keeper kept(options.reserve);
 
   Print("started");
@@ -200,7 +208,8 @@ Status Run(const Options& options) {
 int main(int argc, char** argv) {
   forebay::Options options;
   CLI::App app("A research task: reads files at a signal, then computes realised volatilities");
-  app.add_option("--members", options.members, "fixed ring; without it, straight from the store");
+  app.add_option("--control", options.control, "of the group whose datasets are read");
+  app.add_option("--group-file", options.group_file, "STATE/group.json, while control is away");
   app.add_option("--start-fd", options.start_fd, "where the signal comes from");
   app.add_option("--reserve", options.reserve, "bytes of memory to set aside before the signal");
   app.add_flag("--sha256", options.sha256, "also report the SHA-256 of each file");

@@ -1,83 +1,125 @@
-"""The demo's workers: ten `forebay worker` processes, each on its own host of the lab."""
+"""The demo's cache group: control and ten `forebay worker` processes, each on its own host."""
 
 import json
+import math
 import os
 import select
 import subprocess
-import time
 
 from netlab import LabError
+from store import BUCKET, REGION
 
-PORT = 7400
+DATASET = "prices"
+CONTROL_PORT = 7300
+WORKER_PORT = 7400
 START_SECONDS = 20.0
+VERB_SECONDS = 60.0
 
 
 class Pool:
-    def __init__(self, lab, hosts, client, forebay, store):
-        """`client`: the host on which `fill` and `verify` run."""
+    """What is asked of the group goes through the verbs of the command line, as a user's would."""
+
+    def __init__(self, lab, control, workers, client, forebay, store):
+        """`control`, `workers`: hosts of these processes; `client`: the host that verbs run on."""
         self._lab = lab
-        self._hosts = hosts
+        self._control = control
+        self._workers = workers
         self._client = client
         self._forebay = forebay
-        self._environment = store.environment()
-        self._processes = []
-        self.members = os.path.join(lab.folder, "members.yaml")
+        self._store = store
+        # The store's credentials: never on a command line, and not handed out over TCP either.
+        self._environment = {name: value for name, value in store.environment().items()
+                             if not name.startswith("FOREBAY_")}
+        self._processes = {}
+        self.control = f"http://{control.address}:{CONTROL_PORT}"
 
-    def write_members(self, store, allow, block):
-        """Writes the members file that workers and clients share. JSON is YAML, too."""
-        with open(self.members, "w", encoding="ascii") as file:
-            json.dump({"members": [{"name": h.name, "address": f"{h.address}:{PORT}"}
-                                   for h in self._hosts],
-                       "blockSize": block, "allow": [allow],
-                       "options": {"endpoint": store.endpoint, "region": "us-east-1",
-                                   "path-style": "true"}}, file, indent=1)
+    def start(self, memory, block, log):
+        """Starts control, then the workers; returns when all are ready."""
+        self._start(self._control,
+                    ["up", "--workers", "0", "--listen", f"{self._control.address}:{CONTROL_PORT}",
+                     "--insecure", "--block-size-max", block], log)
+        self._await_ready(self._control, log)
+        for host in self._workers:
+            self._start(host,
+                        ["worker", "--name", host.name, "--control", self.control, "--insecure",
+                         "--address", f"{host.address}:{WORKER_PORT}", "--memory", memory,
+                         "--block-size-max", block], log)
+        for host in self._workers:
+            self._await_ready(host, log)
 
-    def restart(self, memory, log):
-        """Stops the workers, if any, and starts them empty; returns when all are ready."""
-        self.stop()
-        for host in self._hosts:
-            state = os.path.join(self._lab.folder, host.name)
-            os.makedirs(state, exist_ok=True)
-            self._processes.append(self._lab.start(
-                host,
-                [self._forebay, "worker", "--name", host.name, "--insecure",
-                 "--address", f"{host.address}:{PORT}", "--memory", memory,
-                 "--members", self.members],
-                env={**self._environment, "FOREBAY_STATE_DIR": state},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0))
-        deadline = time.monotonic() + START_SECONDS
-        for host, process in zip(self._hosts, self._processes):
-            left = max(0.0, deadline - time.monotonic())
-            if select.select([process.stdout], [], [], left)[0]:
-                line = process.stdout.readline().decode("utf-8", "replace")
-                if line.split()[:2] == ["ready", host.name]:
-                    continue
-                raise LabError(f"{host.name} said {line!r} instead of `ready`: see {log.name}")
-            raise LabError(f"{host.name} was not ready within {START_SECONDS:.0f} s: "
-                           f"see {log.name}")
+    def renew(self, block):
+        """Empties all workers, and makes the dataset anew: nothing is left of an earlier burst, not
+        even what workers know about names and readers. Returns when it has been listed."""
+        if self._verb("datasets", "-o", "name"):
+            self._verb("evict", DATASET)
+            self._verb("dataset", "delete", DATASET)
+        self._verb("dataset", "create", DATASET, "--mount", f"s3://{BUCKET}", "--block-size", block,
+                   "--option", f"endpoint={self._store.endpoint}", "--option", f"region={REGION}",
+                   "--option", "path-style=true")
+        self._verb("wait", DATASET, "--workers", str(len(self._workers)), "--cached", "0")
 
-    def stop(self):
-        if killed := self._lab.stop(self._processes):
-            raise LabError(f"{killed} workers did not end on SIGTERM and were killed")
-        for process in self._processes:
-            process.stdout.close()
-        self._processes = []
-
-    def check_alive(self):
-        for host, process in zip(self._hosts, self._processes):
-            if process.poll() is not None:
-                raise LabError(f"{host.name} ended with {process.returncode} in the middle")
-
-    def fill(self, urls):
-        """Loads every block of `urls` into its home, as a preload does."""
-        self._run(["bench", "fill", *urls, "--members", self.members])
+    def load(self, names, ratio):
+        """Loads the files, which are `ratio` of the dataset, and waits until they are counted."""
+        self._verb("load", DATASET, *(f"/{name}" for name in names))
+        self._verb("wait", DATASET, "--cached", f"{math.floor(ratio * 1e6) / 1e6:.6f}")
 
     def verify(self, urls):
         """Reads `urls` through the pool and from the store, and compares."""
-        self._run(["verify", *urls, "--members", self.members])
+        self._verb("verify", *urls)
 
-    def _run(self, arguments):
-        tool = self._lab.start(self._client, [self._forebay, *arguments], env=self._environment,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        if code := tool.wait(60):
-            raise LabError(f"forebay {arguments[0]} ended with {code}: its message is above")
+    def status(self):
+        """`forebay status`, for people, without the list of all loads of this run."""
+        return self._verb("status").partition("\n\nLOAD ")[0] + "\n"
+
+    def evict(self):
+        """Evicts the dataset; raises LabError if status shows a byte of it afterwards."""
+        self._verb("evict", DATASET)
+        self._verb("wait", DATASET, "--cached", "0")
+        [dataset] = json.loads(self._verb("status", DATASET, "-o", "json"))["datasets"]
+        if dataset["cachedBytes"] != 0:
+            raise LabError(f"{dataset['cachedBytes']} bytes are cached after `forebay evict`")
+
+    def stop(self):
+        """Workers first, so that each can tell control that it leaves."""
+        control = self._processes.pop(self._control.name)
+        killed = self._lab.stop(list(self._processes.values())) + self._lab.stop([control])
+        for process in (control, *self._processes.values()):
+            process.stdout.close()
+        self._processes = {}
+        if killed:
+            raise LabError(f"{killed} processes did not end on SIGTERM and were killed")
+
+    def check_alive(self):
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise LabError(f"{name} ended with {process.returncode} in the middle")
+
+    def _start(self, host, arguments, log):
+        state = os.path.join(self._lab.folder, host.name)
+        os.makedirs(state, exist_ok=True)
+        self._processes[host.name] = self._lab.start(
+            host, [self._forebay, *arguments, "--state-dir", state], env=self._environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0)
+
+    def _await_ready(self, host, log):
+        process = self._processes[host.name]
+        if not select.select([process.stdout], [], [], START_SECONDS)[0]:
+            raise LabError(f"{host.name} was not ready within {START_SECONDS:.0f} s: "
+                           f"see {log.name}")
+        line = process.stdout.readline().decode("utf-8", "replace")
+        if not line.startswith("ready "):
+            raise LabError(f"{host.name} said {line!r} instead of `ready`: see {log.name}")
+
+    def _verb(self, *arguments):
+        """Runs a verb to its end; returns what it printed. Its messages go to our stderr."""
+        verb = self._lab.start(
+            self._client, [self._forebay, *arguments, "--control", self.control, "--quiet"],
+            env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        try:
+            printed, _ = verb.communicate(timeout=VERB_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"forebay {arguments[0]} took longer than {VERB_SECONDS:.0f} s")
+        if verb.returncode:
+            raise LabError(f"forebay {arguments[0]} ended with {verb.returncode}: its message is "
+                           "above")
+        return printed.decode("utf-8")

@@ -118,9 +118,9 @@ def document(results, judged, setting):
             "bars": [dataclasses.asdict(bar) for bar in judged], "points": points}
 
 
-def publish(results, setting, out):
-    """Writes results.json and access-time.svg into `out` and prints the rest. Returns the exit
-    code: 0 if every bar was reached."""
+def publish(results, setting, status, out):
+    """Writes results.json and access-time.svg into `out` and prints the rest, with what `forebay
+    status` said at the end. Returns the exit code: 0 if every bar was reached."""
     large, small = results["large"], results["small"]
     judged = bars(large, setting["linkMbit"])
     with open(os.path.join(out, "results.json"), "w", encoding="ascii") as file:
@@ -135,9 +135,10 @@ def publish(results, setting, out):
     print(f"\nEvery task reads the same 50 MB (12 files) in the same order at the same instant.\n"
           f"Store and workers: {setting['linkMbit']} Mbit/s each. {setting['workers']} workers of "
           f"{setting['workerMemory']}, blocks of {setting['block']}.\n"
-          "cold: workers started empty before each burst. warm: started empty, then filled by\n"
-          "`forebay bench fill`, then this burst at once. No burst was left out; figures are\n"
-          "medians over the rounds. rclone starts at the signal; its figures include that.\n")
+          "cold: `forebay evict` and a dataset made anew before each burst. warm: the same, then\n"
+          "`forebay load` and `forebay wait`, then this burst at once. No burst was left out;\n"
+          "figures are medians over the rounds. rclone starts at the signal; its figures include\n"
+          "that.\n")
     print(table(large))
     print("Beside it, without a bar: 100 files of 10-200 KB\n")
     print(table(small))
@@ -146,7 +147,7 @@ def publish(results, setting, out):
     print("\n".join(str(bar) for bar in judged))
     missed = sum(not bar.reached for bar in judged)
     print("  every task's volatility was as written at generation; `forebay verify` passed")
-    print(f"\n{NEXT}\n")
+    print(f"\n`forebay status` once the burst set was loaded\n\n{status}\n{NEXT}\n")
     if missed:
         print(f"{missed} of {len(judged)} bars were missed: see FAIL above", flush=True)
     return 1 if missed else 0
