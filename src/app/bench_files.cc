@@ -5,7 +5,6 @@
 
 #include "app/output.h"
 #include "app/pool.h"
-#include "app/progress.h"
 
 namespace forebay {
 namespace {
@@ -23,8 +22,6 @@ std::optional<BenchInput> ListBenchFiles(
   };
   Result<std::string> format = OutputFormat(context, kFormats);
   if (!format.ok()) return wrong(format.error());
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return wrong(progress.error());
   Result<std::unique_ptr<Client>> client = connect();
   if (!client.ok()) return wrong(client.error());
   Result<WalkedFiles> walked =

@@ -15,6 +15,7 @@
 #include "app/output.h"
 #include "app/progress.h"
 #include "base/check.h"
+#include "io/http_call.h"
 
 extern "C" char** environ;  // NOLINT: as POSIX names it.
 
@@ -79,6 +80,22 @@ void OpenStandardStreams() {
   }
 }
 
+// Flags of many verbs are checked here, whether or not this time the verb comes to need them.
+Status CheckSharedFlags(const Verb& verb, const Context& context) {
+  const auto takes = [&verb](std::string_view flag) {
+    return std::ranges::find(verb.flags, flag) != verb.flags.end();
+  };
+  if (takes("progress")) {
+    Status progress = CheckProgress(context);
+    if (!progress.ok()) return progress;
+  }
+  if (takes("control") && context.settings.Has("control")) {
+    const Result<HttpEndpoint> endpoint = ParseHttpEndpoint(context.settings.Text("control"));
+    if (!endpoint.ok()) return Error(endpoint.error()).Within("--control");
+  }
+  return {};
+}
+
 int Main(const std::vector<std::string>& arguments) {
   Result<Invocation> invocation = InvocationOf(arguments);
   if (!invocation.ok()) {
@@ -103,10 +120,8 @@ int Main(const std::vector<std::string>& arguments) {
     std::erase(keys, "print-config");
     return WriteStdout(context.settings.Print(keys)).ok() ? kExitDone : kExitFailed;
   }
-  if (std::ranges::find(verb.flags, "progress") != verb.flags.end()) {
-    const Status progress = CheckProgress(context);
-    if (!progress.ok()) return WrongInput(context, progress.error());
-  }
+  const Status shared = CheckSharedFlags(verb, context);
+  if (!shared.ok()) return WrongInput(context, shared.error());
   return verb.run(context);
 }
 

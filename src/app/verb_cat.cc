@@ -2,7 +2,6 @@
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
-#include "app/progress.h"
 #include "app/verbs.h"
 
 namespace forebay {
@@ -32,8 +31,6 @@ class StdoutSink : public FileSink {
 
 int RunCatVerb(const Context& context) {
   Interrupts interrupts;
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   Result<std::unique_ptr<Client>> client = ConnectPool(context, context.arguments);
   if (!client.ok()) return WrongInput(context, client.error());
   std::vector<FileToRead> files;

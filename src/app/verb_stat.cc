@@ -3,7 +3,6 @@
 #include "app/listing.h"
 #include "app/output.h"
 #include "app/pool.h"
-#include "app/progress.h"
 #include "app/verbs.h"
 
 namespace forebay {
@@ -12,8 +11,6 @@ int RunStatVerb(const Context& context) {
   Interrupts interrupts;
   const Result<std::string> format = OutputFormat(context, kListingFormats);
   if (!format.ok()) return WrongInput(context, format.error());
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   Result<std::unique_ptr<Client>> client = ConnectPool(context, context.arguments);
   if (!client.ok()) return WrongInput(context, client.error());
   std::vector<ListedEntry> entries;

@@ -167,8 +167,6 @@ Status Recheck(const Context& context, Client& pool, std::span<const FileToRead>
 
 int RunVerifyVerb(const Context& context) {
   Interrupts interrupts;
-  const Status progress = CheckProgress(context);
-  if (!progress.ok()) return WrongInput(context, progress.error());
   Result<std::unique_ptr<Client>> pool = ConnectWorkers(
       context, context.arguments, "without a pool there is nothing to compare the store with");
   if (!pool.ok()) return WrongInput(context, pool.error());

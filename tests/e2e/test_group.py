@@ -152,16 +152,6 @@ class Datasets(group_case.GroupTest):
         (root / "f0").write_bytes(content(64 << 10, 77))
         self.await_ratio("prices", 0.4)
 
-    def test_pinned_moves_only_when_refreshed(self):
-        root = self.old_tree({"a": b"old" * 1000})
-        self.up(1)
-        self.create("prices", root, "--staleness", "pinned")
-        self.ok("load", "prices")
-        (root / "a").write_bytes(b"new" * 1000)
-        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"old" * 1000)
-        self.ok("dataset", "refresh", "prices")
-        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"new" * 1000)
-
     def test_staleness_zero_sees_every_change(self):
         root = self.old_tree({"a": b"1"})
         self.up(1)
