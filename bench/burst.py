@@ -34,17 +34,19 @@ QUICK_SCALING = [(2, 20)]
 QUICK_CLIENTS = (1, 20)
 
 
-def _files_for(workers, clients):
+def files_for(workers, clients):
     """So many that the burst takes SCALING_SECONDS at line rate."""
     wanted = workers * LINK_BYTES * SCALING_SECONDS / clients / FILE_BYTES
     return max(1, min(FILES_MAX, round(wanted)))
 
 
-class _Burst:
+class Burst:
+    """The lab of the experiment, and what is measured in it."""
+
     def __init__(self, lab, setting, log):
         self._setting = setting
-        self._workers = [lab.host(f"w-{i}", LINK_MBIT) for i in range(WORKERS)]
-        self._clients = lab.host("clients")
+        self.workers = [lab.host(f"w-{i}", LINK_MBIT) for i in range(WORKERS)]
+        self.clients = lab.host("clients")
         stores = {name: lab.host(f"store-{name}", int(share * WORKERS * LINK_MBIT))
                   for name, share in STORES.items()}
         self._data = DataSet(lab, FILES_MAX, FILE_BYTES)
@@ -52,13 +54,13 @@ class _Burst:
                         for name, host in stores.items()}
         self._lab = lab
         self._log = log
-        self._raw = RawPairing(lab, setting, self._workers, self._clients, log)
-        self._raw.start(RAW_FILE_BYTES)
+        self.raw = RawPairing(lab, setting, self.workers, self.clients, log)
+        self.raw.start(RAW_FILE_BYTES)
 
     def _pool(self, workers, files):
         """Empty workers that may hold `files` each."""
         store = self._stores["once"]
-        pool = Pool(self._lab, self._setting, self._workers[:workers], self._clients, self._log,
+        pool = Pool(self._lab, self._setting, self.workers[:workers], self.clients, self._log,
                     store.environment())
         memory = max(32 << 20, 1.5 * files * FILE_BYTES)
         pool.start(memory, BLOCK, store.options())
@@ -73,15 +75,20 @@ class _Burst:
             if pool.metric("forebay_worker_sent_bytes_total") - before <= WARM * read:
                 return
 
-    def scaling(self, workers, clients):
-        files = _files_for(workers, clients)
+    def warm_pool(self, workers, files, clients):
+        """The names of so many files, and workers that hold them."""
         urls = self._data.s3_urls()[:files]
         pool = self._pool(workers, files)
         pool.fill(urls)
         self._warm(pool, urls, clients)
+        return urls, pool
+
+    def scaling(self, workers, clients):
+        files = files_for(workers, clients)
+        urls, pool = self.warm_pool(workers, files, clients)
         ratios, of_line, sent, spent = [], [], [], []
         for _ in range(self._setting.rounds):
-            raw = self._raw.read(clients, files * FILE_BYTES, workers)
+            raw = self.raw.read(clients, files * FILE_BYTES, workers)
             before = pool.metric("forebay_worker_sent_bytes_total")
             cpu_before = sum(cpu_seconds(pid) for pid in pool.pids)
             ours = pool.read(urls, clients)
@@ -109,7 +116,7 @@ class _Burst:
         rows = [Row(f"{clients} clients: warm", warm, "s"),
                 Row(f"{clients} clients: cold", cold, "s", None, f"{cold / warm:.2f} x warm")]
         for name, store in self._stores.items():
-            direct = Pool(self._lab, self._setting, [], self._clients, self._log,
+            direct = Pool(self._lab, self._setting, [], self.clients, self._log,
                           store.environment()).read(urls, clients, direct=True)
             mean = direct["taskSeconds"]["mean"]
             rows.append(Row(f"{clients} clients: store x {STORES[name]}", mean, "s", None,
@@ -119,7 +126,7 @@ class _Burst:
 
 def run(setting, log):
     with Lab("bench-burst") as lab:
-        burst = _Burst(lab, setting, log)
+        burst = Burst(lab, setting, log)
         rows = []
 
         def add(more):

@@ -127,18 +127,19 @@ class Pool:
         return out
 
 
-class RawPairing:
-    """raw_pairing: as many servers as hosts, all sending one file from huge pages of memory."""
+class _RawServers:
+    """A yardstick: as many servers as hosts, all sending one file from huge pages of memory."""
 
-    def __init__(self, lab, setting, hosts, reader, log):
+    def __init__(self, lab, setting, name, port, hosts, reader, log):
         self._lab = lab
-        self._tool = os.path.join(setting.tools, "raw_pairing")
+        self._tool = os.path.join(setting.tools, name)
+        self._port = port
         self._reader = reader
         self._log = log
         self._addresses = []
         self._servers = []
         self._hosts = hosts
-        self._file = os.path.join(lab.folder, "raw", "file")
+        self._file = os.path.join(lab.folder, name, "file")
 
     def start(self, file_bytes, address=None):
         """`address`: of the only server, in place of its host's."""
@@ -155,7 +156,7 @@ class RawPairing:
             self._addresses.append(address or host.address)
             self._servers.append(self._lab.start(
                 host,
-                urgent([self._tool, "serve", self._addresses[-1], str(RAW_PORT), self._file]),
+                urgent([self._tool, "serve", self._addresses[-1], str(self._port), self._file]),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, bufsize=0))
         for server in self._servers:
             wait_ready(server, self._log)
@@ -164,16 +165,38 @@ class RawPairing:
     def pids(self):
         return [s.pid for s in self._servers]
 
-    def read(self, connections, bytes_each, servers=None):
-        """The report of `raw_pairing read` over the first `servers` servers."""
-        arguments = [str(connections), str(bytes_each)]
+    def _read(self, arguments, servers):
+        """The report of the tool's `read` over the first `servers` servers."""
+        arguments = ["read", *(str(argument) for argument in arguments)]
         for address in self._addresses[:servers]:
-            arguments += [address, str(RAW_PORT)]
-        process = self._lab.start(self._reader, urgent([self._tool, "read", *arguments]),
+            arguments += [address, str(self._port)]
+        process = self._lab.start(self._reader, urgent([self._tool, *arguments]),
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
                                   bufsize=0)
         wait_ready(process, self._log)
         out, _ = process.communicate(b"\n", timeout=RUN_SECONDS)
         if process.returncode != 0:
-            raise LabError(f"raw_pairing ended with {process.returncode}: see {self._log.name}")
+            raise LabError(f"{self._tool} ended with {process.returncode}: see {self._log.name}")
         return json.loads(out)
+
+
+class RawPairing(_RawServers):
+    """raw_pairing: one stream of bytes a connection."""
+
+    def __init__(self, lab, setting, hosts, reader, log):
+        super().__init__(lab, setting, "raw_pairing", RAW_PORT, hosts, reader, log)
+
+    def read(self, connections, bytes_each, servers=None):
+        return self._read([connections, bytes_each], servers)
+
+
+class RawRequests(_RawServers):
+    """raw_requests: block after block, each asked for."""
+
+    BLOCK_BYTES = 64 << 10
+
+    def __init__(self, lab, setting, hosts, reader, log):
+        super().__init__(lab, setting, "raw_requests", RAW_PORT + 1, hosts, reader, log)
+
+    def read(self, mode, processes, bytes_each, window):
+        return self._read([mode, processes, bytes_each // self.BLOCK_BYTES, window], None)

@@ -6,61 +6,27 @@
 // `serve` prints `ready`; to each connection it sends as many bytes as the connection asks for with
 // eight bytes (little-endian), from the start of FILE over and over. `read` connects, connection i
 // to server i modulo their number, prints `ready`, waits for a line on standard input, reads BYTES
-// on each, and prints one line of JSON. Uses none of Forebay's network code, so that a fault there
-// cannot slow both sides of a comparison; cubic on both ends, as Forebay's sockets have.
-#include <arpa/inet.h>
+// on each, and prints one line of JSON.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/task_group.h"
-#include "io/unique_fd.h"
+#include "raw_sockets.h"
 
 namespace forebay {
 namespace {
 
 constexpr std::size_t kChunkBytes = 1u << 20;  // Of one sendfile, and of the receiver's buffer.
-
-[[noreturn]] void Die(std::string_view what) {
-  fmt::print(stderr, "raw_pairing: {}: {}\n", what, std::strerror(errno));
-  std::exit(1);
-}
-
-UniqueFd NewSocket() {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  constexpr std::string_view kCubic = "cubic";
-  if (!fd || setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, kCubic.data(), kCubic.size()) != 0) {
-    Die("socket with cubic");
-  }
-  return fd;
-}
-
-sockaddr_in AddressOf(const char* host, const char* port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(std::stoul(port)));
-  if (inet_pton(AF_INET, host, &address.sin_addr) != 1) Die(host);
-  return address;
-}
-
-const sockaddr* Raw(const sockaddr_in& address) {
-  return reinterpret_cast<const sockaddr*>(&address);
-}
 
 void SendAsked(int connection, int file, std::uint64_t file_bytes) {
   std::uint64_t left = 0;
@@ -80,17 +46,7 @@ int Serve(const char* host, const char* port, const char* path) {
   const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
   struct stat status = {};
   if (!file || fstat(file.get(), &status) != 0 || status.st_size == 0) Die(path);
-  const UniqueFd listener = NewSocket();
-  const int on = 1;
-  setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const sockaddr_in address = AddressOf(host, port);
-  constexpr int kBacklog = 1024;
-  if (bind(listener.get(), Raw(address), sizeof address) != 0 ||
-      listen(listener.get(), kBacklog) != 0) {
-    Die("listen");
-  }
-  fmt::print("ready\n");
-  std::fflush(stdout);
+  const UniqueFd listener = ListenReady(host, port);
   TaskGroup threads;
   while (true) {
     const int connection = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
@@ -100,15 +56,6 @@ int Serve(const char* host, const char* port, const char* path) {
       SendAsked(connection, file.get(), static_cast<std::uint64_t>(status.st_size));
     });
   }
-}
-
-double CpuSeconds() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 void ReadAll(int connection, std::uint64_t left) {
@@ -128,11 +75,7 @@ int Read(std::size_t connections, std::uint64_t bytes, const std::vector<sockadd
     const sockaddr_in& server = servers[i % servers.size()];
     if (connect(fds.back().get(), Raw(server), sizeof server) != 0) Die("connect");
   }
-  fmt::print("ready\n");
-  std::fflush(stdout);
-  while (const int c = std::getchar()) {
-    if (c == '\n' || c == EOF) break;
-  }
+  AwaitLine();
   const double cpu_before = CpuSeconds();
   const auto start = std::chrono::steady_clock::now();
   {
