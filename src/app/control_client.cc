@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "app/output.h"
@@ -87,17 +88,21 @@ Error ControlClient::Unreachable(const Error& cause) const {
                         "--control",
                         endpoint_.text, cause.message(), kStart)};
   }
-  if (access(path.c_str(), F_OK) != 0) {
+  // A folder that may not be searched says so; nothing is known of what is in it.
+  const bool there = access(path.c_str(), F_OK) == 0 || errno == EACCES;
+  if (!there) {
     return {Code::kUnavailable,
             fmt::format("no group is running ({} is not there); {}, or name one with --state-dir "
                         "or --control",
                         path, kStart)};
   }
   if (access(path.c_str(), W_OK) != 0) {
-    return {Code::kDenied,
-            fmt::format("{} belongs to another user; ask as that user, or use --control "
-                        "http://HOST:PORT",
-                        path)};
+    return {
+        Code::kDenied,
+        fmt::format(
+            "{} belongs to another user (permission denied); ask as that user, or use --control "
+            "http://HOST:PORT",
+            path)};
   }
   return {Code::kUnavailable,
           fmt::format("the control of {} does not answer; `forebay up` with the same --state-dir "

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "app/control_client.h"
 #include "app/group_setup.h"
 #include "app/interrupts.h"
@@ -28,6 +30,12 @@ int RunDownVerb(const Context& context) {
   if (!options.ok()) return WrongInput(context, options.error());
   const std::string& state = options.value().state_dir;
   if (access((state + "/registry.db").c_str(), F_OK) != 0) {
+    if (errno == EACCES) {
+      return Failed(context, {Code::kDenied,
+                              fmt::format("--state-dir \"{}\": belongs to another user (permission "
+                                          "denied); run this as that user",
+                                          state)});
+    }
     Note(context, fmt::format("no group was ever started in {}", state));
     return kExitDone;
   }

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "app/control_client.h"
 #include "app/group_setup.h"
@@ -19,6 +21,7 @@
 #include "base/metrics.h"
 #include "control/control.h"
 #include "control/files.h"
+#include "io/unique_fd.h"
 
 extern "C" char** environ;  // NOLINT: as POSIX names it.
 
@@ -113,6 +116,13 @@ int Detach(const Context& context, Interrupts& interrupts, const ControlOptions&
   const Status made = MakePrivateDirectory(options.state_dir);
   if (!made.ok()) return Failed(context, Error(made.error()).Within("--state-dir"));
   const std::string log = options.state_dir + "/control.log";
+  constexpr mode_t kPrivate = 0600;
+  const UniqueFd writable(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivate));
+  if (writable.get() < 0) {
+    return Failed(context, {Code::kDenied, fmt::format("--state-dir \"{}\": cannot be written: {}; "
+                                                       "name a directory of this user's own",
+                                                       options.state_dir, strerror(errno))});
+  }
   const Result<std::string> before = ReadFile(log, 64u << 20);
   const std::size_t log_begin = before.ok() ? before.value().size() : 0;
   const Result<pid_t> pid = StartDetached(log);
