@@ -1,5 +1,5 @@
-"""What of JSON Schema control's OpenAPI document uses. Members that a schema does not name are wrong,
-so that the document cannot lag behind the answers."""
+"""What of JSON Schema control's OpenAPI document uses. Members that a schema does not name are
+wrong, so that the document cannot lag behind the answers."""
 
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int,
          "number": (int, float)}

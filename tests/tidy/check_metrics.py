@@ -36,9 +36,9 @@ def declared(tree):
 
 def document(tree):
     lines = ["# Metrics", "",
-             "Prometheus text format, from `/metrics` of a worker and of control; control adds those of",
-             "all its workers. Generated from the sources by `tests/tidy/tidy.py metrics --write`; a",
-             "test holds the two together.", "",
+             "Prometheus text format, from `/metrics` of a worker and of control, which adds those",
+             "of all workers. Generated from the sources by `tests/tidy/tidy.py metrics --write`;",
+             "a test holds the two together.", "",
              "| name | type | labels | meaning | declared in |", "|---|---|---|---|---|"]
     for name, (kind, text, labels, path) in sorted(declared(tree).items()):
         shown = ", ".join(f"`{label}`" for label in sorted(labels))
