@@ -17,6 +17,9 @@ constexpr int kRounds = 3;  // Fills before what is still missing is named.
 constexpr std::chrono::minutes kListWait{30};
 constexpr std::chrono::minutes kCountTimeout{10};
 constexpr std::chrono::seconds kRateWindow{2};
+// What changed in a mounted directory within two seconds is served, but not kept.
+constexpr std::chrono::milliseconds kYoung{2'100};
+constexpr std::chrono::milliseconds kStopEvery{100};
 
 Error NoLoad(const std::string& id) {
   return {Code::kNotFound, fmt::format("load {}: there is none; `forebay loads` lists them", id)};
@@ -252,6 +255,14 @@ void Loads::Progress(const std::string& id, std::uint64_t done_bytes) {
   load.sampled_bytes = done_bytes;
 }
 
+void Loads::Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
+  const Deadline until = Clock::now() + time;
+  MutexLock lock(mutex_);
+  while (!stop.stop_requested() && Clock::now() < until) {
+    changed_.WaitUntil(mutex_, std::min<Deadline>(until, Clock::now() + kStopEvery));
+  }
+}
+
 // Counts what is held, verified, fills what is not, and counts again: what was evicted meanwhile is
 // asked for once more, and then named.
 Status Loads::Execute(const std::string& id, const LoadTarget& target,
@@ -287,14 +298,15 @@ Status Loads::Execute(const std::string& id, const LoadTarget& target,
         const auto known = reasons.find(file.path);
         view.missing_files.push_back(
             {file.path, known == reasons.end()
-                            ? "its blocks were evicted again: the group's memory "
-                              "is smaller than what is loaded"
+                            ? "its blocks were filled and are not held: the group's memory is "
+                              "smaller than what is loaded, or the file keeps changing"
                             : known->second});
       }
     }
     // The first count must not spare the replicas: it says that one holder has a block.
     if (missing.empty() && (round > 0 || target.replicas == 1)) return {};
     if (round == kRounds) break;
+    if (round == kRounds - 1) Wait(kYoung, stop);
     PoolFill fill{.replicas = target.replicas,
                   .bytes_per_second_max = target.bytes_per_second_max,
                   .progress = [&](std::uint64_t bytes) { Progress(id, held_bytes + bytes); }};

@@ -102,6 +102,7 @@ class Loads {
   Result<std::vector<ListedFile>> Target(const std::string& id, const LoadTarget& target,
                                          const DatasetRecord& dataset, const std::stop_token& stop)
       EXCLUDES(mutex_);
+  void Wait(std::chrono::milliseconds time, const std::stop_token& stop) EXCLUDES(mutex_);
   void Progress(const std::string& id, std::uint64_t done_bytes) EXCLUDES(mutex_);
   void End(const std::string& id, const Status& outcome) EXCLUDES(mutex_);
   Result<LoadRecord> SetPhase(const std::string& id, LoadPhase phase,

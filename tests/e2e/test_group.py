@@ -170,6 +170,12 @@ class Datasets(group_case.GroupTest):
         self.check(self.forebay("cat", "forebay://prices/a"), 1, "forebay datasets")
         self.await_status(lambda s: s["workers"][0]["usedBytes"] == 0, "blocks forgotten")
 
+    def test_files_that_were_just_written_are_loaded_all_the_same(self):
+        self.up(2)
+        self.create("d", self.make_tree({f"{i}": content(1000, i) for i in range(5)}))
+        self.ok("load", "d")
+        self.await_ratio("d", 1.0)
+
     def test_made_again_it_can_be_loaded_at_once(self):
         root = self.old_tree({"a": content(MIB), "b": content(MIB, 2)})
         self.up(2)
