@@ -154,16 +154,16 @@ TEST(Workers, AnAddressThatIsNoneMakesItsMemberAbsent) {
 
 // Workers are at the newer map; half of the clients still hold the previous one.
 TEST(Workers, TwentyClientsHalfWithThePreviousMapReadRightBytes) {
-  constexpr int kClients = 20;
+  constexpr std::size_t kClients = 20;
   std::array<std::unique_ptr<FakePool>, kClients> pools;
-  for (int i = 0; i < kClients; ++i) {
+  for (std::size_t i = 0; i < kClients; ++i) {
     pools[i] = std::make_unique<FakePool>(4);
     if (i % 2 == 0) {
       ASSERT_TRUE(pools[i]->backends.workers.Adopt(FakePool::FakeMap(2, FakePool::Names(5))).ok());
     }
     for (FakeWorker* worker : pools[i]->workers) {
       worker->SetEpoch(2, MapJson(2, 5), true);
-      worker->StartPump(static_cast<std::uint64_t>(i));
+      worker->StartPump(i);
     }
   }
   std::atomic<int> right = 0;
@@ -177,9 +177,9 @@ TEST(Workers, TwentyClientsHalfWithThePreviousMapReadRightBytes) {
         ended.notify_all();
       });
     }
-    for (int now = ended; now < kClients; now = ended) ended.wait(now);
+    for (int now = ended; now < int{kClients}; now = ended) ended.wait(now);
   }
-  EXPECT_EQ(right, kClients);
+  EXPECT_EQ(right, int{kClients});
   for (const auto& pool : pools) {
     EXPECT_EQ(pool->store.reads(), 0);
     EXPECT_EQ(pool->backends.workers.epoch(), 2u);

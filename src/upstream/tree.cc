@@ -231,8 +231,10 @@ Result<std::unique_ptr<Upstream>> MakeTreeUpstream(std::vector<TreeMount> mounts
   if (tree.size() == 1 && tree[0].point.empty() && tree[0].prefix.empty()) {
     return std::move(tree[0].upstream);
   }
-  std::stable_sort(tree.begin(), tree.end(),
-                   [](const auto& a, const auto& b) { return a.point.size() > b.point.size(); });
+  // The longest first: it shadows the others. Of one length none lies in another.
+  std::ranges::sort(tree, [](const auto& a, const auto& b) {
+    return a.point.size() != b.point.size() ? a.point.size() > b.point.size() : a.point < b.point;
+  });
   return std::unique_ptr<Upstream>(std::make_unique<TreeUpstream>(std::move(tree)));
 }
 

@@ -173,7 +173,8 @@ Result<std::shared_ptr<Upstream>> ServedStores::Mounted(
 void ServedStores::SetDatasets(const GroupView& view) {
   MutexLock lock(mutex_);
   entries_ = view.datasets;
-  std::erase_if(counters_, [this](const auto& item) { return !entries_.contains(item.first); });
+  std::erase_if(counters_,
+                [&view](const auto& item) { return !view.datasets.contains(item.first); });
   for (auto item = datasets_.begin(); item != datasets_.end();) {
     const auto entry = entries_.find(item->first);
     const bool stays = entry != entries_.end() && item->second != nullptr &&

@@ -106,16 +106,6 @@ class Races(StartTest):
         self.ok("down")
         self.check_nothing_is_left()
 
-    def test_killed_while_it_starts_workers_it_leaks_none(self):
-        chance = random.Random(8)
-        for i in range(self.ROUNDS):
-            with self.subTest(round=i):
-                self.up(3, memory="16MiB", ready=False)
-                time.sleep(chance.uniform(0, 0.3))
-                self.kill_control()
-                self.assertEqual(self.forebay("down").code, 0)
-                self.check_nothing_is_left() if (self.state / "workers").exists() else None
-
     def test_down_while_it_starts(self):
         chance = random.Random(9)
         for i in range(self.ROUNDS // 2):
