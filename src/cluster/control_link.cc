@@ -46,6 +46,12 @@ std::shared_ptr<const GroupView> NothingKnown() {
   return view;
 }
 
+// How often control had been started when it published this map.
+std::uint64_t GenerationOf(const GroupMap& map) {
+  constexpr int kCounterBits = 32;
+  return map.epoch >> kCounterBits;
+}
+
 }  // namespace
 
 Result<ControlAddress> ParseControlAddress(const std::string& text) {
@@ -170,8 +176,10 @@ void ControlLink::Beat(const std::stop_token& stop) {
     away_since_.reset();
     for (DatasetFigures& figures : heartbeat.datasets) told_[figures.uid] = figures;
     send_map_ = learning;
-    // A control that learns is a new one: it was told nothing yet.
-    if (learning) told_.clear();
+    // A control that learns, or whose maps are of another generation, is a new one: it was told
+    // nothing yet.
+    const std::optional<GroupMap>& map = answer.value().map;
+    if (learning || (map && GenerationOf(*map) != GenerationOf(view()->map))) told_.clear();
     Apply(std::move(answer).value());
   } else {
     told_.clear();
