@@ -115,9 +115,8 @@ struct ServerOptions {
   // Of a block's bytes, what may wait in a socket: an eighth of it keeps the send order sharp, and
   // beyond 512 KiB nothing is gained.
   std::uint32_t unsent_bytes_max = 512u << 10;
-  // Replies on the link at a time: few, whole blocks. 3 left the cores idle between wake-ups when
-  // 64 readers share loopback (0.66 of raw; 8: 0.75); on slow links it made no difference.
-  std::uint32_t places = 8;
+  // Replies on the link at a time. Source: the simulation in performance.md: few, whole blocks.
+  std::uint32_t places = 3;
 };
 
 // Thread safety: safe. Threads: 1 + one a connection, 256 KiB of stack reserved each.
