@@ -19,7 +19,7 @@ void Scan(std::span<const std::byte> entry) {
   const std::size_t bytes = kBlockBytes / forebay::kGranuleBytes * forebay::kIndexBytesPerGranule;
   std::vector<std::byte> index(entry.begin(), entry.end());
   index.resize(bytes);
-  for (const std::uint64_t lost_again : {1, 0}) {
+  for (const std::uint64_t lost_again : {1U, 0U}) {
     forebay::KeySet keys;
     forebay::Unadoptable lost;
     const forebay::FoundChunk found =
