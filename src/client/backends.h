@@ -24,6 +24,7 @@ struct ReadLimits {
 // Thread safety: safe, if its parts are used through their methods.
 struct Backends {
   ReadLimits limits;
+  std::uint64_t seed = 0;  // Differs from client to client.
   Workers workers;
   Stores stores;
   std::unique_ptr<Datasets> datasets;  // Null: without a group.

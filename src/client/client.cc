@@ -108,6 +108,7 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   auto state = std::unique_ptr<State>(new State{
       .backends = {.limits = {.window_bytes_max = options.window_bytes_max,
                               .stall_patience = options.stall_patience},
+                   .seed = reader_id,
                    .workers = Workers(ChannelLinks(channels), reader_id),
                    .stores = Stores(std::move(upstream).value(),
                                     {.block_bytes = file.block_bytes, .staleness = file.staleness},

@@ -18,6 +18,7 @@ ReadFilesRun::ReadFilesRun(Backends& backends, Lookups& lookups, FileSink& sink,
       lookups_(lookups),
       sink_(sink),
       read_timeout_(read_timeout),
+      rng_(backends.seed),
       pool_(std::make_shared<BufferPool>(backends.limits.window_bytes_max)),
       reads_(backends) {}
 
@@ -106,14 +107,50 @@ void ReadFilesRun::TakeAnswers() {
 void ReadFilesRun::StartReads() {
   for (Entry& entry : entries_) {
     if (entry.error) continue;
-    if (!entry.version) return;
-    while (entry.started < entry.version->attributes.size) {
-      const std::uint64_t block_bytes = entry.version->store->rules.block_bytes;
-      const std::size_t bytes = std::min(block_bytes - entry.started % block_bytes,
-                                         entry.version->attributes.size - entry.started);
-      if (!reads_.MayStart(bytes) || !MayHold(entry, bytes)) return;
-      StartPiece(entry, bytes);
+    if (!entry.version) break;
+    while (PlanNext(entry)) {
     }
+    if (entry.planned < entry.version->attributes.size) break;
+  }
+  StartPlanned();
+}
+
+// Adds the next piece of the file. False if there is none, or it has to wait.
+bool ReadFilesRun::PlanNext(Entry& entry) {
+  const std::uint64_t size = entry.version->attributes.size;
+  if (entry.planned == size || waiting_.size() >= kAhead) return false;
+  const std::uint64_t block_bytes = entry.version->store->rules.block_bytes;
+  const std::size_t bytes =
+      std::min(block_bytes - entry.planned % block_bytes, size - entry.planned);
+  if (entry.planned == 0) {
+    entry.memory = sink_.Memory(files_[entry.place], entry.version->attributes);
+    if (entry.memory.size() != size) entry.memory = {};
+  }
+  if (entry.memory.empty() && !(reads_.MayStart(bytes) && MayHold(entry, bytes))) return false;
+  Piece& piece = entry.pieces.emplace_back();
+  piece.offset = std::exchange(entry.planned, entry.planned + bytes);
+  if (entry.memory.empty()) {
+    Start(entry, piece, bytes);
+  } else {
+    piece.bytes = entry.memory.subspan(piece.offset, bytes);
+    waiting_.emplace_back(&entry, &piece);
+  }
+  return true;
+}
+
+// Many readers of the same files in the same order would all ask the few holders of one block, then
+// all those of the next. So each takes the ones ahead in an order of its own, which costs no memory
+// here; only what is to be delivered next is never left waiting.
+void ReadFilesRun::StartPlanned() {
+  while (!waiting_.empty()) {
+    const std::deque<Piece>& next = entries_.front().pieces;
+    const bool is_next = !next.empty() && waiting_.front().second == &next.front();
+    const auto chosen =
+        waiting_.begin() + static_cast<std::ptrdiff_t>(is_next ? 0 : rng_.Below(waiting_.size()));
+    const auto [entry, piece] = *chosen;
+    if (!reads_.MayStart(piece->bytes.size())) return;
+    waiting_.erase(chosen);
+    Start(*entry, *piece, piece->bytes.size());
   }
 }
 
@@ -126,26 +163,18 @@ bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
   return &entry == &entries_.front() && entry.pieces.empty();
 }
 
-void ReadFilesRun::StartPiece(Entry& entry, std::size_t bytes) {
-  if (entry.started == 0) {
-    entry.memory = sink_.Memory(files_[entry.place], entry.version->attributes);
-    if (entry.memory.size() != entry.version->attributes.size) entry.memory = {};
-  }
-  Piece& piece = entry.pieces.emplace_back();
+void ReadFilesRun::Start(const Entry& entry, Piece& piece, std::size_t bytes) {
   BlockWant want{.file = entry.version,
-                 .offset = entry.started,
-                 .destination = {},
+                 .offset = piece.offset,
+                 .destination = piece.bytes,
                  .deadline = Clock::now() + read_timeout_};
-  if (entry.memory.empty()) {
+  if (piece.bytes.empty()) {
     piece.held = std::bit_ceil(bytes);
     want.pool = pool_;
     want.chunked_bytes = bytes;
-  } else {
-    want.destination = piece.bytes = entry.memory.subspan(entry.started, bytes);
   }
   held_bytes_ += piece.held;
   piece.id = reads_.Start(std::move(want));
-  entry.started += bytes;
 }
 
 Result<bool> ReadFilesRun::Deliver() {
@@ -220,13 +249,14 @@ void ReadFilesRun::Fail(Entry& entry, Error error) {
   if (entry.begun || entry.restarts >= kRestartsMax) entry.last_error = std::move(error);
   ++entry.restarts;
   entry.version = nullptr;
-  entry.started = 0;
+  entry.planned = 0;
   Ask(Question{entry.place, true});
 }
 
 void ReadFilesRun::DropPieces(Entry& entry) {
+  std::erase_if(waiting_, [&entry](const auto& waiting) { return waiting.first == &entry; });
   for (Piece& piece : entry.pieces) {
-    if (!piece.arrived) reads_.Cancel(piece.id);
+    if (!piece.arrived && piece.id != 0) reads_.Cancel(piece.id);
     held_bytes_ -= piece.held;
   }
   entry.pieces.clear();

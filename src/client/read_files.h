@@ -8,9 +8,12 @@
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <utility>
+#include <vector>
 
 #include "base/bounded_queue.h"
 #include "base/result.h"
+#include "base/rng.h"
 #include "base/task_group.h"
 #include "client/backends.h"
 #include "client/block_reads.h"
@@ -27,6 +30,8 @@ class ReadFilesRun {
   // Files that are under way at a time, and threads that ask for attributes.
   static constexpr std::size_t kFilesMax = 64;
   static constexpr std::size_t kAskersMax = 8;
+  // Of what comes straight into the sink's memory: so many blocks to choose the next from.
+  static constexpr std::size_t kAhead = 16;
 
   ReadFilesRun(Backends& backends, Lookups& lookups, FileSink& sink,
                std::chrono::milliseconds read_timeout);
@@ -37,7 +42,8 @@ class ReadFilesRun {
  private:
   // A block of an opened file, in order of delivery.
   struct Piece {
-    BlockReads::Id id = 0;
+    BlockReads::Id id = 0;       // 0: not asked for yet.
+    std::uint64_t offset = 0;    // In the file.
     std::span<std::byte> bytes;  // Of the sink's memory, or empty.
     std::deque<Chunk> chunks;    // Without it: what has arrived and was not handed out.
     std::size_t held = 0;        // ... and how much memory it may come to need.
@@ -49,7 +55,7 @@ class ReadFilesRun {
     std::shared_ptr<const FileVersion> version;  // Null: not known yet.
     std::optional<Error> error;                  // Ends the file once its turn has come.
     std::optional<Error> last_error;             // The same, once its open question is answered.
-    std::uint64_t started = 0;                   // Bytes asked for.
+    std::uint64_t planned = 0;                   // Bytes that are, or were, in pieces.
     std::uint64_t delivered = 0;
     std::span<std::byte> memory;  // The sink's, of the whole file, or empty.
     std::deque<Piece> pieces;
@@ -71,8 +77,10 @@ class ReadFilesRun {
   Result<std::shared_ptr<const FileVersion>> Find(const Question& question, std::stop_token stop);
   void TakeAnswers();
   void StartReads();
+  void StartPlanned();
+  bool PlanNext(Entry& entry);
   bool MayHold(const Entry& entry, std::size_t bytes) const;
-  void StartPiece(Entry& entry, std::size_t bytes);
+  void Start(const Entry& entry, Piece& piece, std::size_t bytes);
   // Hands out one chunk or piece, or one end of a file. False if there is nothing to hand out yet.
   Result<bool> Deliver();
   Status Deliver(Entry& entry, std::span<const std::byte> bytes);
@@ -90,6 +98,9 @@ class ReadFilesRun {
   std::size_t next_place_ = 0;  // The first file that has no entry yet.
   std::deque<Entry> entries_;
   std::uint64_t held_bytes_ = 0;  // By all pieces.
+  // Pieces that are not asked for yet, in order of delivery.
+  std::vector<std::pair<Entry*, Piece*>> waiting_;
+  Rng rng_;
   const std::shared_ptr<BufferPool> pool_;
   BoundedQueue<Question> questions_{2 * kFilesMax};
   Mailbox<Answer> answers_;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+
 #include "client/fake_pool.h"
 
 namespace forebay {
@@ -20,6 +23,12 @@ class KeepingSink : public FileSink {
     std::optional<Code> failure = {};
   };
 
+  std::span<std::byte> Memory(const FileToRead& file, const Attributes& attributes) override {
+    if (!gives_memory) return {};
+    std::vector<std::byte>& memory = memory_[file.url];
+    memory.assign(attributes.size, std::byte{0xee});
+    return memory;
+  }
   Status Begin(const FileToRead& file, const Attributes& attributes) override {
     EXPECT_FALSE(open_);
     open_ = true;
@@ -44,8 +53,10 @@ class KeepingSink : public FileSink {
   std::vector<Kept> files;
   std::function<void()> on_write;
   bool full = false;
+  bool gives_memory = false;
 
  private:
+  std::map<std::string, std::vector<std::byte>> memory_;  // By URL.
   bool open_ = false;
 };
 
@@ -69,7 +80,7 @@ void ExpectWhole(const KeepingSink& sink, std::span<const FileToRead> requests,
 
 // Replies come in any order, files are of all sizes: what is handed out is in order and whole.
 TEST(ReadFiles, HandsOutInOrder) {
-  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
     for (const std::size_t members : {std::size_t{0}, std::size_t{3}}) {
       FakePool pool(members);
       for (FakeWorker* worker : pool.workers) worker->StartPump(seed);
@@ -81,6 +92,7 @@ TEST(ReadFiles, HandsOutInOrder) {
         pool.Put(requests[i].url.substr(7), "v1", sizes.back());
       }
       KeepingSink sink;
+      sink.gives_memory = seed % 2 == 1;
       const Status read = ReadFilesRun(pool.backends, pool.lookups, sink, 10s).Run(requests, {});
       ASSERT_TRUE(read.ok()) << read.error().message();
       ExpectWhole(sink, requests, sizes);
@@ -110,6 +122,38 @@ TEST(ReadFiles, AnyOneFaultIsInvisible) {
   }
 }
 
+// The (file, block) in the order in which a client with `seed` asks for them.
+std::vector<std::pair<std::string, std::uint32_t>> OrderOf(std::uint64_t seed, bool gives_memory) {
+  FakePool pool(1);
+  pool.backends.seed = seed;
+  std::vector<FileToRead> requests = Requests(12);
+  for (FileToRead& request : requests) {
+    request.attributes = pool.Put(request.url.substr(7), "v1", 2 * kFakeBlockBytes)->attributes;
+  }
+  KeepingSink sink;
+  sink.gives_memory = gives_memory;
+  EXPECT_TRUE(ReadFilesRun(pool.backends, pool.lookups, sink, 10s).Run(requests, {}).ok());
+  ExpectWhole(sink, requests, std::vector<std::uint64_t>(12, 2 * kFakeBlockBytes));
+  std::vector<std::pair<std::string, std::uint32_t>> order;
+  for (const BlockCall& call : pool.workers[0]->calls()) {
+    order.emplace_back(call.block.path, call.block.index);
+  }
+  return order;
+}
+
+// Readers of the same files would otherwise all want the same few blocks at the same time.
+TEST(ReadFiles, ReadersWithMemoryAskInOrdersOfTheirOwn) {
+  std::set<std::vector<std::pair<std::string, std::uint32_t>>> orders;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    auto order = OrderOf(seed, /*gives_memory=*/true);
+    EXPECT_EQ(order.front(), (std::pair<std::string, std::uint32_t>("d/0", 0)));
+    EXPECT_EQ(std::set(order.begin(), order.end()).size(), 24u) << "each block once";
+    orders.insert(std::move(order));
+  }
+  EXPECT_EQ(orders.size(), 10u);
+  EXPECT_EQ(OrderOf(1, /*gives_memory=*/false), OrderOf(2, /*gives_memory=*/false));
+}
+
 TEST(ReadFiles, OutstandingBytesStayInTheWindow) {
   FakePool pool(1);
   pool.workers[0]->StartPump(1, /*least_calls=*/2);
@@ -135,8 +179,13 @@ TEST(ReadFiles, KnownAttributesSaveTheQuestion) {
   EXPECT_EQ(pool.workers[0]->lookups() + pool.workers[1]->lookups(), 0);
 }
 
+// Received into the sink's memory, or not.
+class ReadFilesMemory : public testing::TestWithParam<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(, ReadFilesMemory, testing::Bool());
+
 // Replaced before a byte was handed out: the new version is read, unnoticed.
-TEST(ReadFiles, AnEarlyChangeIsStartedAgain) {
+TEST_P(ReadFilesMemory, AnEarlyChangeIsStartedAgain) {
   FakePool pool(2);
   std::vector<FileToRead> requests = Requests(2);
   for (FileToRead& request : requests) {
@@ -145,6 +194,7 @@ TEST(ReadFiles, AnEarlyChangeIsStartedAgain) {
   pool.store.Put("d/0", "version 2", 2 * kFakeBlockBytes);
   for (FakeWorker* worker : pool.workers) worker->Replace("d/0", "version 2");
   KeepingSink sink;
+  sink.gives_memory = GetParam();
   ASSERT_TRUE(ReadFilesRun(pool.backends, pool.lookups, sink, 10s).Run(requests, {}).ok());
   ASSERT_EQ(sink.files.size(), 2u);
   EXPECT_EQ(sink.files[0].version, "version 2");
@@ -153,13 +203,14 @@ TEST(ReadFiles, AnEarlyChangeIsStartedAgain) {
 }
 
 // Replaced while it was handed out: never a mix; the file ends with kChanged, the next one is read.
-TEST(ReadFiles, ALateChangeEndsTheFile) {
+TEST_P(ReadFilesMemory, ALateChangeEndsTheFile) {
   FakePool pool(1);
   const std::vector<FileToRead> requests = Requests(2);
   for (const FileToRead& request : requests) {
     pool.Put(request.url.substr(7), "v1", 40 * kFakeBlockBytes);
   }
   KeepingSink sink;
+  sink.gives_memory = GetParam();
   sink.on_write = [&pool] {
     pool.store.Put("d/0", "version 2", kFakeBlockBytes);
     pool.workers[0]->Replace("d/0", "version 2");

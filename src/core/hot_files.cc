@@ -9,9 +9,10 @@ namespace forebay {
 namespace {
 
 constexpr std::uint32_t kReadersPerHolder = 4;
-// A worker's part of the hot files is only on average hot_bytes / members: what it has more by the
-// chance of hashing must fit, too, or copies drive each other out.
-constexpr std::uint64_t kCapacityPercent = 65;
+// The rest is for what is not hot, for hot files of which this worker holds no block and thus knows
+// nothing, and for the chance of hashing: where more are placed than fit, they drive each other
+// out.
+constexpr std::uint64_t kCapacityPercent = 50;
 
 }  // namespace
 
@@ -27,21 +28,33 @@ void HotFiles::SetMembers(std::uint32_t members) {
 std::uint32_t HotFiles::Read(const FileKey& key, std::uint64_t reader, std::uint64_t file_bytes,
                              Clock::time_point now) {
   const auto half = static_cast<std::uint32_t>(now.time_since_epoch() / (options_.window / 2));
-  File& file = files_.Use(key, [this](const File& gone) { hot_bytes_ -= HotBytes(gone); });
-  hot_bytes_ -= HotBytes(file);
-  file.bytes = file_bytes;
+  File& file = files_.Use(key, [this](const File& gone) { hot_bytes_ -= gone.hot_bytes; });
+  file.used = half;
+  files_.ForgetOldest([&](const File& oldest) {
+    if (oldest.used + 1 >= half) return false;
+    hot_bytes_ -= oldest.hot_bytes;
+    return true;
+  });
   const std::size_t readers = CountReaders(file, reader, half);
-  std::uint32_t wanted = readers >= kReadersMax
-                             ? options_.members
-                             : 1 + static_cast<std::uint32_t>(readers) / kReadersPerHolder;
-  wanted = std::min(wanted, options_.members);
-  if (wanted < file.holders) {
-    wanted = half == file.lowered ? file.holders : std::max(wanted, (file.holders + 1) / 2);
+  Want(file,
+       readers >= kReadersMax ? options_.members
+                              : 1 + static_cast<std::uint32_t>(readers) / kReadersPerHolder,
+       half);
+  hot_bytes_ -= file.hot_bytes;
+  const std::uint32_t wanted = std::min(file.wanted, options_.members);
+  // What does not fit twice would leave nothing for all others.
+  const bool hot = wanted > 1 && file_bytes <= whole() / 2;
+  file.hot_bytes = hot ? file_bytes : 0;
+  hot_bytes_ += file.hot_bytes;
+  return hot ? std::min(wanted, Affordable()) : 1;
+}
+
+void HotFiles::Want(File& file, std::uint32_t wanted, std::uint32_t half) {
+  if (wanted < file.wanted) {
+    wanted = half == file.lowered ? file.wanted : std::max(wanted, (file.wanted + 1) / 2);
     file.lowered = half;
   }
-  file.holders = Affordable(file, std::min(wanted, options_.members));
-  hot_bytes_ += HotBytes(file);
-  return file.holders;
+  file.wanted = wanted;
 }
 
 // Notes the reader, and counts those of this half window and the one before.
@@ -58,17 +71,15 @@ std::size_t HotFiles::CountReaders(File& file, std::uint64_t reader, std::uint32
   return file.readers.size();
 }
 
-// At most `wanted` holders, such that what this worker would hold of hot files fits. The file
-// itself is not in hot_bytes_ now.
-std::uint32_t HotFiles::Affordable(const File& file, std::uint32_t wanted) const {
-  if (wanted < 2 || file.bytes == 0) return wanted;
+// Holders of each hot file, such that all that are hot fit.
+std::uint32_t HotFiles::Affordable() const {
+  if (hot_bytes_ == 0) return options_.members;
+  const std::uint64_t by_share = whole() / 100 * kCapacityPercent / hot_bytes_;
+  if (by_share >= 2) {
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(by_share, options_.members));
+  }
   // One holder of each block is no more than its share; the others are copies.
-  const std::uint64_t whole = options_.capacity_bytes * options_.members;
-  const std::uint64_t most = whole / 100 * kCapacityPercent;
-  const std::uint64_t by_most = most > hot_bytes_ ? (most - hot_bytes_) / file.bytes : 0;
-  if (by_most >= 2) return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, by_most));
-  const bool two = whole > hot_bytes_ && (whole - hot_bytes_) / file.bytes >= 2;
-  return two ? 2 : 1;
+  return whole() / hot_bytes_ >= 2 ? 2 : 1;
 }
 
 }  // namespace forebay

@@ -18,14 +18,14 @@ namespace forebay {
 struct HotFilesOptions {
   std::uint32_t members = 1;         // Of the ring.
   std::uint64_t capacity_bytes = 0;  // Of this worker's tier.
-  std::chrono::milliseconds window{10'000};
+  std::chrono::milliseconds window{4'000};
   std::size_t files_max = 4096;
 };
 
-// A file with d distinct readers in the last window has 1 + d / 4 holders; with kReadersMax or
-// more, every member. The count drops at most by half in half a window. What this worker would hold
-// of hot files by that (bytes * holders / members of each) stays within 65 % of its capacity; a
-// second holder is given up to 100 %.
+// A file with d distinct readers in the last window wants 1 + d / 4 holders; with kReadersMax or
+// more, every member. That drops at most by half in half a window, and is forgotten with the file
+// when nobody read it for a window. All hot files get as many as they want up to one common number:
+// as often as all their bytes fit into half of the members' memory; two, if they fit twice at all.
 //
 // Thread safety: none; the worker guards it. Cost: linear in kReadersMax. Memory: 1 KiB a hot file.
 class HotFiles {
@@ -45,7 +45,7 @@ class HotFiles {
   void SetCapacity(std::uint64_t capacity_bytes) { options_.capacity_bytes = capacity_bytes; }
 
   std::size_t files() const { return files_.size(); }
-  // Bytes * holders, over the files with more than one holder.
+  // Of the files that want more than one holder, each counted once.
   std::uint64_t hot_bytes() const { return hot_bytes_; }
 
  private:
@@ -55,16 +55,16 @@ class HotFiles {
   };
   struct File {
     std::vector<Reader> readers;
-    std::uint32_t holders = 1;
-    std::uint32_t lowered = 0;  // The half window in which `holders` last dropped.
-    std::uint64_t bytes = 0;
+    std::uint32_t used = 0;       // The half window of its last read.
+    std::uint32_t wanted = 1;     // Holders.
+    std::uint32_t lowered = 0;    // The half window in which `wanted` last dropped.
+    std::uint64_t hot_bytes = 0;  // Its part of hot_bytes_.
   };
 
   static std::size_t CountReaders(File& file, std::uint64_t reader, std::uint32_t half);
-  std::uint32_t Affordable(const File& file, std::uint32_t wanted) const;
-  static std::uint64_t HotBytes(const File& file) {
-    return file.holders > 1 ? file.bytes * file.holders : 0;
-  }
+  static void Want(File& file, std::uint32_t wanted, std::uint32_t half);
+  std::uint64_t whole() const { return options_.capacity_bytes * options_.members; }
+  std::uint32_t Affordable() const;
 
   HotFilesOptions options_;
   RecentMap<FileKey, File, KeyHash> files_;

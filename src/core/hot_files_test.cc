@@ -43,25 +43,45 @@ TEST(HotFiles, ManyReadersGetEveryMember) {
 TEST(HotFiles, HoldersDropByHalvesWhenTheReadersAreGone) {
   HotFiles hot({.members = 16, .capacity_bytes = 1000 * kMiB});
   EXPECT_EQ(ReadBy(hot, 1, 60, kMiB, At(0)), 16u);
-  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(9'999)), 16u);
-  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(15'000)), 8u);
-  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(15'100)), 8u) << "once in half a window";
-  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(20'000)), 4u);
-  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(25'000)), 2u);
-  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(30'000)), 1u);
+  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(3'999)), 16u);
+  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(6'000)), 8u);
+  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(6'100)), 8u) << "once in half a window";
+  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(8'000)), 4u);
+  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(10'000)), 2u);
+  EXPECT_EQ(ReadBy(hot, 1, 1, kMiB, At(12'000)), 1u);
   EXPECT_EQ(hot.hot_bytes(), 0u);
 }
 
-// Ten workers of 100 MiB each hold 1000 MiB. 65 % of that is for hot files.
-TEST(HotFiles, CopiesStayWithinTheirShareOfTheMemory) {
+// Ten workers of 100 MiB each hold 1000 MiB. Half of that is for hot files.
+TEST(HotFiles, AllHotFilesShareTheMemory) {
   HotFiles hot({.members = 10, .capacity_bytes = 100 * kMiB});
   EXPECT_EQ(ReadBy(hot, 1, 100, 50 * kMiB, At(0)), 10u);
-  EXPECT_EQ(ReadBy(hot, 2, 100, 50 * kMiB, At(0)), 3u) << "(650 - 500) / 50";
-  EXPECT_EQ(ReadBy(hot, 3, 100, 50 * kMiB, At(0)), 2u) << "a second one up to 100 %";
-  EXPECT_EQ(ReadBy(hot, 4, 100, 50 * kMiB, At(0)), 2u);
-  EXPECT_EQ(ReadBy(hot, 5, 100, 50 * kMiB, At(0)), 2u);
-  EXPECT_EQ(ReadBy(hot, 6, 100, 50 * kMiB, At(0)), 1u);
-  EXPECT_LE(hot.hot_bytes(), 1000 * kMiB);
+  EXPECT_EQ(ReadBy(hot, 2, 100, 50 * kMiB, At(0)), 5u) << "500 / 100";
+  EXPECT_EQ(ReadBy(hot, 1, 1, 50 * kMiB, At(0)), 5u) << "the first one, too";
+  EXPECT_EQ(ReadBy(hot, 3, 100, 50 * kMiB, At(0)), 3u);
+  EXPECT_EQ(ReadBy(hot, 4, 8, 50 * kMiB, At(0)), 2u);
+  for (std::uint64_t file = 5; file <= 10; ++file) {
+    EXPECT_EQ(ReadBy(hot, file, 100, 50 * kMiB, At(0)), 2u) << "up to 100 %";
+  }
+  EXPECT_EQ(ReadBy(hot, 11, 100, 50 * kMiB, At(0)), 1u);
+  EXPECT_EQ(hot.hot_bytes(), 550 * kMiB);
+}
+
+// What was hot before gives its memory back without being read again.
+TEST(HotFiles, FilesThatNobodyReadsAreForgotten) {
+  HotFiles hot({.members = 10, .capacity_bytes = 100 * kMiB});
+  for (std::uint64_t file = 0; file < 20; ++file) (void)ReadBy(hot, file, 100, 50 * kMiB, At(0));
+  EXPECT_EQ(ReadBy(hot, 100, 100, 50 * kMiB, At(2'000)), 1u);
+  EXPECT_EQ(ReadBy(hot, 100, 100, 50 * kMiB, At(4'000)), 10u);
+  EXPECT_EQ(hot.files(), 1u);
+  EXPECT_EQ(hot.hot_bytes(), 50 * kMiB);
+}
+
+TEST(HotFiles, AFileThatDoesNotFitTwiceTakesNothingFromOthers) {
+  HotFiles hot({.members = 10, .capacity_bytes = 100 * kMiB});
+  EXPECT_EQ(ReadBy(hot, 1, 100, 501 * kMiB, At(0)), 1u);
+  EXPECT_EQ(ReadBy(hot, 2, 100, 50 * kMiB, At(0)), 10u);
+  EXPECT_EQ(ReadBy(hot, 3, 100, 500 * kMiB, At(0)), 1u) << "and 50 MiB are hot already";
 }
 
 TEST(HotFiles, ASmallerRingHasFewerHolders) {
@@ -80,7 +100,7 @@ TEST(HotFiles, RemembersABoundedNumberOfFiles) {
   HotFiles hot({.members = 10, .capacity_bytes = 1000 * kMiB, .files_max = 8});
   for (std::uint64_t file = 0; file < 100; ++file) (void)ReadBy(hot, file, 8, kMiB, At(0));
   EXPECT_EQ(hot.files(), 8u);
-  EXPECT_EQ(hot.hot_bytes(), 8u * 3 * kMiB);
+  EXPECT_EQ(hot.hot_bytes(), 8 * kMiB);
 }
 
 }  // namespace

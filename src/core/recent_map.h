@@ -35,6 +35,15 @@ class RecentMap {
     return order_.front().second;
   }
 
+  // Forgets the values that were not used for longest, for as long as `gone` says so of the next.
+  template <typename Gone>
+  void ForgetOldest(Gone gone) {
+    while (!order_.empty() && gone(order_.back().second)) {
+      index_.erase(order_.back().first);
+      order_.pop_back();
+    }
+  }
+
   void Erase(const Key& key) {
     const auto found = index_.find(key);
     if (found == index_.end()) return;

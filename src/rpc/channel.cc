@@ -22,7 +22,8 @@ constexpr std::chrono::milliseconds kCancelPatience{50};
 // An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
 // sent that could carry it.
 constexpr std::uint64_t kUnacknowledgedMax = 32;
-constexpr std::chrono::milliseconds kAcknowledgeDelay{1000};
+// Until then the worker may not use the slots again: in a small tier it has few others.
+constexpr std::chrono::milliseconds kAcknowledgeDelay{100};
 // Of a long run, so much is received before it is handed on: it stays in a cache until then.
 constexpr std::uint32_t kDestinationBytes = 1 << 20;
 static_assert(kDestinationBytes % kGranuleBytes == 0);

@@ -223,7 +223,7 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
   Result<std::unique_ptr<Server>> server = Server::Start(
       ServerOptions{.address = options.address,
                     .connections_max = ConnectionsMax(),
-                    .unsent_bytes_max = std::clamp(block_bytes_max / 8, 16u << 10, 512u << 10)},
+                    .unsent_bytes_max = std::clamp(block_bytes_max / 2, 16u << 10, 1u << 20)},
       *state->service);
   if (!server.ok()) return std::move(server).error();
   state->server = std::move(server).value();
