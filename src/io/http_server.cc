@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 #include <httplib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <deque>
+#include <optional>
 #include <thread>
 
 #include "base/mutex.h"
@@ -167,8 +169,15 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const Address& address,
         return httplib::Server::HandlerResponse::Handled;
       };
   server.set_error_handler(answer);
+  int listening = -1;
+  server.set_socket_options([&listening](socket_t fd) {
+    httplib::default_socket_options(fd);
+    listening = fd;
+  });
   const Status bound = state->Bind();
   if (!bound.ok()) return bound.error();
+  // The library's own queue of 5 refuses a sixth who comes to a unix socket at the same time.
+  listen(listening, SOMAXCONN);
   state->listener.Run("http-accept", [&server](std::stop_token) { server.listen_after_bind(); });
   // A stop that comes before the loop runs would be lost.
   while (!server.is_running() && state->listener.running() > 0) std::this_thread::yield();
