@@ -1,8 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@ extern "C" {  // The header of glibc 2.36 does not say so itself.
 
 #include "base/log.h"
 #include "control/files.h"
+#include "control/gated_process.h"
 #include "control/launcher.h"
 
 namespace forebay {
@@ -79,60 +78,6 @@ std::string EndingOf(const siginfo_t& info) {
   return fmt::format("killed by signal {}", info.si_status);
 }
 
-// Standard streams of a worker: nothing to read, a log to write.
-class SpawnFiles {
- public:
-  explicit SpawnFiles(const std::string& log) {
-    posix_spawn_file_actions_init(&actions_);
-    posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    constexpr mode_t kPrivate = 0600;
-    posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, log.c_str(),
-                                     O_WRONLY | O_CREAT | O_APPEND, kPrivate);
-    posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, STDERR_FILENO);
-  }
-  ~SpawnFiles() { posix_spawn_file_actions_destroy(&actions_); }
-  SpawnFiles(const SpawnFiles&) = delete;
-  SpawnFiles& operator=(const SpawnFiles&) = delete;
-  const posix_spawn_file_actions_t* get() const { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-};
-
-// Starts the program in a session of its own, with signals as a fresh process has them.
-Result<int> Spawn(const std::string& executable, const std::vector<std::string>& arguments,
-                  const std::map<std::string, std::string>& environment, const std::string& log) {
-  std::vector<std::string> words = {executable};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  std::vector<std::string> settings;
-  for (const auto& [key, value] : environment) settings.push_back(key + "=" + value);
-  std::vector<char*> envp;
-  for (std::string& setting : settings) envp.push_back(setting.data());
-  envp.push_back(nullptr);
-  const SpawnFiles files(log);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  sigset_t all;
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  pid_t pid = 0;
-  const int failed =
-      posix_spawn(&pid, executable.c_str(), files.get(), &attributes, argv.data(), envp.data());
-  posix_spawnattr_destroy(&attributes);
-  if (failed != 0) {
-    return Error(Code::kUnavailable, fmt::format("start {}: {}", executable, strerror(failed)));
-  }
-  return pid;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ProcessLauncher>> ProcessLauncher::Create(ProcessLauncherOptions options) {
@@ -155,8 +100,12 @@ std::string ProcessLauncher::LogOf(const std::string& name) const {
 Status ProcessLauncher::Adopt() {
   MutexLock lock(mutex_);
   std::error_code error;
+  std::vector<std::filesystem::path> others;
   for (const auto& entry : std::filesystem::directory_iterator(options_.directory, error)) {
-    if (entry.path().extension() != kRecordSuffix) continue;
+    if (entry.path().extension() != kRecordSuffix) {
+      others.push_back(entry.path());
+      continue;
+    }
     const std::optional<Record> record = ReadRecord(entry.path().string());
     Process process;
     process.ending = "ended while nobody watched it";
@@ -165,6 +114,11 @@ Status ProcessLauncher::Adopt() {
       process.pidfd = OpenProcess(*record);
     }
     processes_.emplace(entry.path().stem().string(), std::move(process));
+  }
+  // Of starts that were cut short before there was a record: such a worker never ran.
+  for (const std::filesystem::path& path : others) {
+    const bool unknown = path.extension() == ".log" && !processes_.contains(path.stem().string());
+    if (unknown || path.extension() == ".new") unlink(path.c_str());
   }
   if (error) {
     return Error(Code::kUnavailable,
@@ -209,24 +163,25 @@ Status ProcessLauncher::Start(const std::string& name) {
       !ignored && bytes > kLogBytesMax) {
     std::filesystem::remove(log, ignored);
   }
-  const Result<int> pid =
-      Spawn(options_.executable, options_.arguments(name), options_.environment, log);
-  if (!pid.ok()) return pid.error();
+  Result<GatedProcess> child = GatedProcess::Fork({.executable = options_.executable,
+                                                   .arguments = options_.arguments(name),
+                                                   .environment = options_.environment,
+                                                   .log = log});
+  if (!child.ok()) return std::move(child).error();
+  const int pid = child.value().pid();
   Process process;
-  process.pid = pid.value();
+  process.pid = pid;
   process.child = true;
   process.ending = "ended";
   // It cannot have been reaped yet, so this pid is still its own.
-  process.pidfd = UniqueFd(pidfd_open(pid.value(), 0));
-  const std::uint64_t ticks = StartTicks(pid.value()).value_or(0);
+  process.pidfd = UniqueFd(pidfd_open(pid, 0));
+  const std::uint64_t ticks = StartTicks(pid).value_or(0);
   processes_.insert_or_assign(name, std::move(process));
   // Without a record a later control would not know this worker, so it must not run.
-  Status kept = ReplaceFile(RecordOf(name), fmt::format("{} {}\n", pid.value(), ticks));
-  if (!kept.ok()) {
-    kill(pid.value(), SIGKILL);
-    return kept;
-  }
-  Log(Level::kInfo, "worker started", {{"name", name}, {"pid", pid.value()}});
+  Status started = ReplaceFile(RecordOf(name), fmt::format("{} {}\n", pid, ticks));
+  if (started.ok()) started = child.value().Run();
+  if (!started.ok()) return started;
+  Log(Level::kInfo, "worker started", {{"name", name}, {"pid", pid}});
   return {};
 }
 

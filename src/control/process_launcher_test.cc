@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <thread>
 
 #include "control/files.h"
+#include "control/gated_process.h"
 #include "control/launcher.h"
 
 namespace forebay {
@@ -93,6 +95,44 @@ TEST_F(ProcessLauncherTest, AnotherProcessOfThatPidIsAStranger) {
   launcher->Kill("w-0");  // Or this test would end here.
   launcher->Forget("w-0");
   EXPECT_EQ(launcher->Observe().size(), 1u);
+}
+
+TEST_F(ProcessLauncherTest, WhoIsNotLetRunNothing) {
+  const std::string mark = directory_ + "/mark";
+  const GatedProgram touch = {
+      .executable = "/bin/touch", .arguments = {mark}, .environment = {}, .log = "/dev/null"};
+  for (const bool let : {false, true}) {
+    int pid = 0;
+    {
+      Result<GatedProcess> child = GatedProcess::Fork(touch);
+      ASSERT_TRUE(child.ok());
+      pid = child.value().pid();
+      if (let) {
+        ASSERT_TRUE(child.value().Run().ok());
+      }
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(WEXITSTATUS(status), let ? 0 : 127);
+    EXPECT_EQ(std::filesystem::exists(mark), let);
+  }
+}
+
+TEST_F(ProcessLauncherTest, RemovesWhatAStartThatWasCutShortLeft) {
+  for (const char* name : {"/w-0.pid.new", "/w-0.log", "/w-1.pid", "/w-1.log"}) {
+    ASSERT_TRUE(ReplaceFile(directory_ + name, "").ok());
+  }
+  const auto launcher = Make();
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/w-0.pid.new"));
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/w-0.log"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ + "/w-1.log"));
+}
+
+TEST_F(ProcessLauncherTest, WithoutARecordNobodyRuns) {
+  const auto launcher = Make();
+  std::filesystem::create_directory(directory_ + "/w-0.pid");
+  ASSERT_FALSE(launcher->Start("w-0").ok());
+  EXPECT_EQ(AwaitEnd(*launcher).ending, "exited with status 127");
 }
 
 TEST_F(ProcessLauncherTest, SaysWhatCannotBeStarted) {
