@@ -59,7 +59,7 @@ class StartTest(group_case.GroupTest):
     def check_nothing_is_left(self):
         harness.wait_until(lambda: not self.processes(), "no process is left")
         self.assertNotIn(str(self.dir), pathlib.Path("/proc/self/mounts").read_text())
-        self.assertEqual(list((self.state / "workers").iterdir()), [])
+        self.assertEqual(list(self.state.glob("workers/*")), [])
 
     def clean_up_group(self):
         for pid, _ in self.processes():
@@ -105,6 +105,16 @@ class Races(StartTest):
         self.assertEqual(len(workers), 2, workers)
         self.ok("down")
         self.check_nothing_is_left()
+
+    def test_killed_while_it_starts_workers_it_leaks_none(self):
+        chance = random.Random(8)
+        for i in range(self.ROUNDS):
+            with self.subTest(round=i):
+                self.up(3, memory="16MiB", ready=False)
+                time.sleep(chance.uniform(0, 0.3))
+                self.kill_control()
+                self.assertEqual(self.forebay("down").code, 0)
+                self.check_nothing_is_left()
 
     def test_down_while_it_starts(self):
         chance = random.Random(9)
@@ -213,10 +223,10 @@ class Clocks(StartTest):
             until = time.monotonic() + 3  # Longer than a lease.
             while time.monotonic() < until:
                 self.assertEqual({w["state"] for w in self.workers().values()}, {"Ready"})
-            self.ok("wait", "prices", "--cached", "1", "--timeout", "10s")
+            self.ok("wait", "prices", "--cached", "1", "--timeout", "40s")
             self.assertEqual(self.ok("cat", "forebay://prices/a"), content(MIB))
             self.create(f"after-{year}", root)
-            self.ok("wait", f"after-{year}", "--cached", "0", "--timeout", "10s")
+            self.ok("wait", f"after-{year}", "--cached", "0", "--timeout", "40s")
         self.assertEqual(self.status()["groups"][0]["epoch"], epoch)
         events = self.api.get(f"/v1/events?since={seen}")[1]["events"]
         self.assertEqual({event["object"].split("/")[0] for event in events},
