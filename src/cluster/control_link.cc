@@ -210,9 +210,14 @@ Heartbeat ControlLink::Compose(bool leaving) {
   if (send_map_ && known->map.epoch != 0) heartbeat.map = known->map;
   heartbeat.leaving = leaving;
   options_.figures(heartbeat);
-  std::erase_if(heartbeat.datasets, [this](const DatasetFigures& figures) {
-    const auto told = told_.find(figures.uid);
-    return told != told_.end() && told->second == figures;
+  // Both are in the order of uids, but for a few: of ten thousand most are not looked for.
+  auto told = told_.begin();
+  std::erase_if(heartbeat.datasets, [&](const DatasetFigures& figures) {
+    if (told == told_.end() || told->first != figures.uid) told = told_.find(figures.uid);
+    if (told == told_.end()) return false;
+    const bool same = told->second == figures;
+    ++told;
+    return same;
   });
   return heartbeat;
 }

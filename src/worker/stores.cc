@@ -197,6 +197,7 @@ void ServedStores::SetDatasets(const GroupView& view) {
 std::vector<DatasetFigures> ServedStores::Figures() const {
   std::vector<DatasetFigures> all;
   MutexLock lock(mutex_);
+  all.reserve(counters_.size());
   for (const auto& [uid, counters] : counters_) {
     DatasetFigures figures;
     figures.uid = uid;

@@ -67,7 +67,7 @@ class ServedStores {
   // upstream unless their mounts changed.
   void SetDatasets(const GroupView& view) EXCLUDES(mutex_);
 
-  // Of all datasets that are there: counters only.
+  // Of all datasets that are there, in the order of uids: counters only.
   std::vector<DatasetFigures> Figures() const EXCLUDES(mutex_);
 
  private:

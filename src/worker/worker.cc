@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "base/metrics.h"
@@ -173,18 +174,20 @@ void Worker::State::TellFigures(Heartbeat& heartbeat) const {
   heartbeat.capacity_bytes = usage.capacity_bytes;
   heartbeat.used_bytes = usage.used_bytes;
   heartbeat.blocks = usage.blocks;
-  std::map<DatasetUid, DatasetFigures> all;
-  for (const DatasetFigures& figures : stores->Figures()) all[figures.uid] = figures;
+  heartbeat.datasets = stores->Figures();
+  const std::size_t known = heartbeat.datasets.size();  // In the order of uids.
   const std::shared_ptr<const GroupView> view = group->view();
   for (const auto& [uid, held] : tier->Usage()) {
     if (!view->datasets.contains(uid)) continue;
-    DatasetFigures& figures = all[uid];
+    const std::span<DatasetFigures> counted(heartbeat.datasets.data(), known);
+    const auto found = std::ranges::lower_bound(counted, uid, {}, &DatasetFigures::uid);
+    const bool is_counted = found != counted.end() && found->uid == uid;
+    DatasetFigures& figures = is_counted ? *found : heartbeat.datasets.emplace_back();
     figures.uid = uid;
     figures.bytes = held.bytes;
     figures.blocks = held.blocks;
     figures.changes = held.changes;
   }
-  for (const auto& [uid, figures] : all) heartbeat.datasets.push_back(figures);
 }
 
 Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
