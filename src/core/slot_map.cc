@@ -149,6 +149,16 @@ void SlotMap::Adopt(std::uint32_t number, std::uint32_t slot_bytes,
   Refile(number);
 }
 
+void SlotMap::Soil(std::uint32_t number) {
+  CHECK(number < chunks_.size() && chunks_[number].slot_bytes != 0);
+  Chunk& chunk = chunks_[number];
+  for (const std::uint32_t slot : chunk.clean) chunk.slots[slot] = State::kDirty;
+  chunk.dirty += static_cast<std::uint32_t>(chunk.clean.size());
+  dirty_bytes_ += std::uint64_t{chunk.clean.size()} * chunk.slot_bytes;
+  chunk.clean.clear();
+  Refile(number);
+}
+
 void SlotMap::Withdraw(std::uint32_t number) {
   CHECK(number < chunks_.size() && !withdrawn_.contains(number));
   Chunk& chunk = chunks_[number];

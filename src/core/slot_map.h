@@ -62,6 +62,12 @@ class SlotMap {
   // (ascending, at least one). Nobody knows who still sends from the others: they are dirty.
   void Adopt(std::uint32_t chunk, std::uint32_t slot_bytes, std::span<const std::uint32_t> used);
 
+  // Pages of this carved chunk are missing: its free slots are dirty now. Used ones are to be given
+  // back as dirty.
+  void Soil(std::uint32_t chunk);
+  bool IsWhole(std::uint32_t chunk) const { return whole_.contains(chunk); }
+  bool IsWithdrawn(std::uint32_t chunk) const { return withdrawn_.contains(chunk); }
+
   // Takes out a chunk of which no slot is used: it has no pages, or is being given new ones, which
   // is not done under the store's lock. Capacity shrinks; acknowledgements of it are too late.
   // Restore: it has clean pages, and is whole.

@@ -76,6 +76,10 @@ class FaultyTierFiles final : public TierFiles {
     if (Fires("Map")) return Fault();
     return real_->Map(fd, bytes);
   }
+  Status MapOver(int fd, std::span<std::byte> mapping) override {
+    if (Fires("MapOver")) return Fault();
+    return real_->MapOver(fd, mapping);
+  }
 
  private:
   bool Fires(std::string_view method) {

@@ -200,6 +200,9 @@ Result<std::vector<bool>> MemoryTier::Verify(const FileKey& file, std::uint32_t 
 std::uint64_t MemoryTier::DropIf(const std::function<bool(const BlockKey&)>& matches) {
   return state_->DropIf(matches);
 }
+void MemoryTier::Inspect() {
+  state_->Inspect();
+}
 TierUsage MemoryTier::usage() const {
   return state_->usage();
 }

@@ -219,6 +219,15 @@ class MemoryTier {
   // for each block of the tier; one that comes meanwhile may be missed.
   std::uint64_t DropIf(const std::function<bool(const BlockKey&)>& matches);
 
+  // Looks whether somebody else took pages or headers from the tier's files (punched them out, cut
+  // the files short, removed or overwrote them), gives up exactly the blocks that lost some, and
+  // gives the files their pages back. Such a block may still be sent before that: whoever receives
+  // it finds out, and asks for a recheck. The tier looks on its own, every 500 ms.
+  // Not noticed: pages that were overwritten, and a part of a huge page that the kernel zeroes in
+  // place; only the checksums tell.
+  // Cost: two system calls a segment while nobody changed its files. One call at a time.
+  void Inspect();
+
   TierUsage usage() const;
   // Of every dataset of which there is a complete block. Cost: that of the datasets.
   std::map<DatasetUid, DatasetUsage> Usage() const;

@@ -1,6 +1,8 @@
 #include "store/segment.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -14,10 +16,18 @@ namespace {
 
 constexpr std::uint64_t kStatBlockBytes = 512;  // Of st_blocks: stat(2).
 
-std::uint64_t AllocatedBytes(int fd) {
+struct stat StatusOf(int fd) {
   struct stat status = {};
   CHECK(fstat(fd, &status) == 0);
+  return status;
+}
+
+std::uint64_t AllocatedBytes(const struct stat& status) {
   return static_cast<std::uint64_t>(status.st_blocks) * kStatBlockBytes;
+}
+
+bool IsWhole(const struct stat& status, std::uint64_t bytes) {
+  return static_cast<std::uint64_t>(status.st_size) >= bytes && status.st_nlink > 0;
 }
 
 }  // namespace
@@ -98,12 +108,21 @@ Segment::~Segment() {
 Status Segment::Provide(std::uint64_t chunk) {
   const FileRange data = DataOf(chunk);
   const FileRange index = IndexOf(chunk);
-  if (Status allocated = files_.Allocate(index_.fd.get(), index); !allocated.ok()) return allocated;
-  // No header may come back of slots that are gone.
-  std::ranges::fill(index_.mapping.subspan(index.offset, index.length), std::byte{0});
-  if (Status punched = files_.Punch(data_.fd.get(), data); !punched.ok()) return punched;
-  if (Status allocated = files_.Allocate(data_.fd.get(), data); !allocated.ok()) return allocated;
+  SetHasPages(chunk, false);
+  Status provided = files_.Allocate(index_.fd.get(), index);
+  if (provided.ok()) {
+    // No header may come back of slots that are gone.
+    std::ranges::fill(index_.mapping.subspan(index.offset, index.length), std::byte{0});
+    provided = files_.Punch(data_.fd.get(), data);
+  }
+  if (provided.ok()) provided = files_.Allocate(data_.fd.get(), data);
+  if (!provided.ok()) {
+    // Else the count of the files' pages would hide that others are missing.
+    [[maybe_unused]] const Status discarded = Discard(chunk);
+    return provided;
+  }
   TierFiles::Populate(bytes(data.offset, data.length));
+  SetHasPages(chunk, true);
   return {};
 }
 
@@ -119,10 +138,12 @@ Status Segment::Keep(std::uint64_t chunk, std::span<const std::byte> index) {
   if (Status there = files_.Allocate(index_.fd.get(), place); !there.ok()) return there;
   if (Status there = files_.Allocate(data_.fd.get(), DataOf(chunk)); !there.ok()) return there;
   std::ranges::copy(index, index_.mapping.subspan(place.offset, place.length).begin());
+  SetHasPages(chunk, true);
   return {};
 }
 
 Status Segment::Discard(std::uint64_t chunk) {
+  SetHasPages(chunk, false);
   Status punched = files_.Punch(index_.fd.get(), IndexOf(chunk));
   if (!punched.ok()) return punched;
   return files_.Punch(data_.fd.get(), DataOf(chunk));
@@ -138,15 +159,98 @@ FileRange Segment::IndexOf(std::uint64_t chunk) const {
   return {.offset = chunk * layout_.index_bytes, .length = layout_.index_bytes};
 }
 
-std::span<std::byte> Segment::entry(std::uint64_t offset, std::uint64_t slot_bytes) const {
+FileRange Segment::EntryRange(std::uint64_t offset, std::uint64_t slot_bytes) const {
   const std::uint64_t chunk = offset / layout_.chunk_bytes;
   const std::uint64_t granule = offset % layout_.chunk_bytes / kGranuleBytes;
-  return index_.mapping.subspan(chunk * layout_.index_bytes + granule * kIndexBytesPerGranule,
-                                slot_bytes / kGranuleBytes * kIndexBytesPerGranule);
+  return {.offset = chunk * layout_.index_bytes + granule * kIndexBytesPerGranule,
+          .length = slot_bytes / kGranuleBytes * kIndexBytesPerGranule};
+}
+
+std::span<std::byte> Segment::entry(std::uint64_t offset, std::uint64_t slot_bytes) const {
+  const FileRange range = EntryRange(offset, slot_bytes);
+  return index_.mapping.subspan(range.offset, range.length);
 }
 
 std::uint64_t Segment::allocated_bytes() const {
-  return AllocatedBytes(data_.fd.get()) + AllocatedBytes(index_.fd.get());
+  return AllocatedBytes(StatusOf(data_.fd.get())) + AllocatedBytes(StatusOf(index_.fd.get()));
+}
+
+// ---- What others did to the files ----
+
+void Segment::SetHasPages(std::uint64_t chunk, bool has) {
+  const bool had = with_pages_[chunk].exchange(has);
+  if (had && !has) --chunks_with_pages_;
+  if (has && !had) ++chunks_with_pages_;
+}
+
+SegmentLook Segment::Look() const {
+  const struct stat data = StatusOf(data_.fd.get());
+  const struct stat index = StatusOf(index_.fd.get());
+  const std::uint64_t chunks = chunks_with_pages_;
+  constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+  return {.whole = IsWhole(data, data_.mapping.size()) && IsWhole(index, index_.mapping.size()),
+          .full = AllocatedBytes(data) >= chunks * layout_.chunk_bytes &&
+                  AllocatedBytes(index) >= chunks * layout_.index_bytes,
+          .index_changed_ns = index.st_ctim.tv_sec * kNanosecondsPerSecond + index.st_ctim.tv_nsec};
+}
+
+bool Segment::HasPages(FileRange range) const {
+  const auto begin = static_cast<off_t>(range.offset);
+  // Past the file's end: an error.
+  return lseek(data_.fd.get(), begin, SEEK_HOLE) >= begin + static_cast<off_t>(range.length);
+}
+
+std::vector<FileRange> Segment::Holes() const {
+  std::vector<FileRange> holes;
+  const int fd = data_.fd.get();
+  const auto size = static_cast<off_t>(data_.mapping.size());
+  for (off_t at = 0; at < size;) {
+    const off_t begin = lseek(fd, at, SEEK_HOLE);
+    if (begin < 0 || begin >= size) break;
+    const off_t data = lseek(fd, begin, SEEK_DATA);
+    at = data < 0 ? size : data;  // None comes.
+    holes.push_back({.offset = static_cast<std::uint64_t>(begin),
+                     .length = static_cast<std::uint64_t>(at - begin)});
+  }
+  return holes;
+}
+
+std::vector<std::byte> Segment::CopyIndex() const {
+  std::vector<std::byte> index(index_.mapping.size());
+  // Less than all of it: zeroes, which no header decodes from.
+  [[maybe_unused]] const Status read = files_.Read(index_.fd.get(), index);
+  return index;
+}
+
+Status Segment::Mend() {
+  if (Status mended = MendFile(data_); !mended.ok()) return mended;
+  return MendFile(index_);
+}
+
+Status Segment::MendFile(File& file) {
+  const struct stat status = StatusOf(file.fd.get());
+  if (IsWhole(status, file.mapping.size())) return {};
+  if (status.st_nlink > 0) return files_.Resize(file.fd.get(), file.mapping.size());
+  Result<UniqueFd> made = files_.CreateFile(file.path);
+  if (!made.ok()) return std::move(made).error();
+  const int fd = made.value().get();
+  Status mended = files_.Resize(fd, file.mapping.size());
+  if (mended.ok()) mended = files_.MapOver(fd, file.mapping);
+  if (!mended.ok()) {
+    TierFiles::RemoveFile(file.path);
+    return mended;
+  }
+  // Leases know the number. What they send now from the new file is not what they lease, which
+  // whoever receives it finds out.
+  CHECK(dup3(fd, file.fd.get(), O_CLOEXEC) == file.fd.get());
+  return {};
+}
+
+Status Segment::Refill(std::uint64_t chunk) {
+  Status there = files_.Allocate(index_.fd.get(), IndexOf(chunk));
+  if (there.ok()) there = files_.Allocate(data_.fd.get(), DataOf(chunk));
+  if (!there.ok()) SetHasPages(chunk, false);
+  return there;
 }
 
 }  // namespace forebay

@@ -1,9 +1,11 @@
 // Segment: a data file of whole chunks and its index of slot headers, both mapped once.
 //
 // Invariant: the mapping of a chunk is touched only between a successful Provide and the next one:
-// a page that was not allocated before is a SIGBUS when the file system is full.
+// a page that was not allocated before is a SIGBUS when the file system is full. Whoever else may
+// write the files can break that; Look, HasPages and Mend notice and repair it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +23,17 @@ struct SegmentLayout {
   std::uint64_t chunk_bytes = 0;
   std::uint64_t index_bytes = 0;  // Of each chunk, in the index file.
   std::uint64_t chunks = 0;
+};
+
+// What the kernel says of a segment's files.
+struct SegmentLook {
+  // Both have their size and a name.
+  bool whole = true;
+  // Of the pages of the chunks that have some, none is missing by the count of both files. A huge
+  // page in the index may hide that one is: `index_changed` tells then.
+  bool full = true;
+  // When anybody last changed the index but through a mapping, in nanoseconds since 1970.
+  std::int64_t index_changed_ns = 0;
 };
 
 // Thread safety: safe for different chunks.
@@ -68,9 +81,29 @@ class Segment {
   }
   // Where the header of the slot at `offset` of the data file goes; of `slot_bytes`.
   std::span<std::byte> entry(std::uint64_t offset, std::uint64_t slot_bytes) const;
+  // As entry, in the index file.
+  FileRange EntryRange(std::uint64_t offset, std::uint64_t slot_bytes) const;
 
   // st_blocks of both files, in bytes.
   std::uint64_t allocated_bytes() const;
+
+  // Cost: two fstat(2), a microsecond.
+  SegmentLook Look() const;
+  // Whether the range of the data file lies within it and has all its pages, so that its mapping
+  // can be touched. Cost: a lookup for each of its pages, huge or small.
+  bool HasPages(FileRange range) const;
+  // The ranges of the data file that have no pages, ascending, also of chunks that need none.
+  // Cost: 10 ms for a GiB of small pages.
+  std::vector<FileRange> Holes() const;
+  // The index file as it is, with zeroes for what is missing. Not through the mapping.
+  std::vector<std::byte> CopyIndex() const;
+  // Gives files that were cut short their size again, and makes those anew that were removed, under
+  // the same descriptor and at the same address: their pages are missing. One call at a time.
+  Status Mend();
+  // Allocates those pages that the chunk lacks but should have. On failure it counts as one that
+  // has none.
+  Status Refill(std::uint64_t chunk);
+  bool has_pages(std::uint64_t chunk) const { return with_pages_[chunk]; }
 
  private:
   struct File {
@@ -79,12 +112,15 @@ class Segment {
     std::span<std::byte> mapping;
   };
 
-  Segment(TierFiles& files, const SegmentLayout& layout) : files_(files), layout_(layout) {}
+  Segment(TierFiles& files, const SegmentLayout& layout)
+      : files_(files), layout_(layout), with_pages_(layout.chunks) {}
   Status Make(const std::string& path, std::uint64_t bytes, File& file);
   Status Stretch(std::uint64_t bytes, File& file);
   Status Find(const std::string& stem);
   FileRange DataOf(std::uint64_t chunk) const;
   FileRange IndexOf(std::uint64_t chunk) const;
+  Status MendFile(File& file);
+  void SetHasPages(std::uint64_t chunk, bool has);
   static void Remove(File& file);
 
   TierFiles& files_;
@@ -92,6 +128,8 @@ class Segment {
   std::uint64_t found_chunks_ = 0;  // Of the predecessor's that this segment has too.
   File data_;
   File index_;
+  std::vector<std::atomic<bool>> with_pages_;  // By chunk: provided or kept.
+  std::atomic<std::uint64_t> chunks_with_pages_ = 0;
 };
 
 }  // namespace forebay

@@ -64,6 +64,11 @@ std::vector<SlotId> SlotTable::Adopt(std::uint32_t chunk, const FoundChunk& foun
   return ids;
 }
 
+void SlotTable::Soil(std::uint32_t chunk) {
+  map_.Soil(chunk);
+  for (Slot& slot : chunks_[chunk].slots) slot.tainted = true;
+}
+
 void SlotTable::Occupy(SlotId id, TierBlock* block) {
   Apply(id, [block](Slot& slot) {
     CHECK(slot.use == Use::kFree && slot.pins == 0 && slot.unacknowledged == 0);

@@ -32,6 +32,10 @@ class SlotTable {
   // occupied.
   std::vector<SlotId> Adopt(std::uint32_t chunk, const FoundChunk& found);
 
+  // Pages of the chunk, which is carved, are missing: none of its slots is used again before the
+  // chunk was withdrawn.
+  void Soil(std::uint32_t chunk);
+
   // The slot, just allocated, is `block`'s. It may not be evicted before Settle.
   void Occupy(SlotId id, TierBlock* block);
   void Settle(SlotId id);

@@ -83,6 +83,9 @@ class TierBlock {
   bool holds_slot = true;
   // Whether new requests find it. Guarded by the tier's mutex.
   bool indexed = true;
+  // Somebody else took its header, and perhaps the page it was on: it is not erased then. Guarded
+  // by the tier's mutex.
+  bool header_gone = false;
   // Handles that were given out while it was filling and have not leased all of it yet, and whether
   // it is pinned for them. Guarded by the tier's mutex.
   std::uint32_t waiting = 0;

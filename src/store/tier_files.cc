@@ -140,6 +140,13 @@ class SystemFiles final : public TierFiles {
     if (start == MAP_FAILED) return ErrorOf(fmt::format("map {} bytes", bytes), errno);
     return std::span<std::byte>(static_cast<std::byte*>(start), bytes);
   }
+
+  Status MapOver(int fd, std::span<std::byte> mapping) override {
+    void* start = mmap(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_FIXED, fd, 0);
+    if (start != MAP_FAILED) return {};
+    return ErrorOf(fmt::format("map {} bytes again", mapping.size()), errno);
+  }
 };
 
 }  // namespace

@@ -67,6 +67,8 @@ class TierFiles {
   virtual Status Punch(int fd, FileRange range) = 0;
   // All of the file, shared, for reading and writing. Until `Unmap`.
   virtual Result<std::span<std::byte>> Map(int fd, std::uint64_t bytes) = 0;
+  // The file in the place of what is mapped there.
+  virtual Status MapOver(int fd, std::span<std::byte> mapping) = 0;
 
   // Cannot fail in a way that anybody could react to.
   // Populate: touches allocated pages for writing now. A kernel that cannot (before 5.14) does it

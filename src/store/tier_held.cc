@@ -56,11 +56,11 @@ std::uint64_t TierState::DropIf(const std::function<bool(const BlockKey&)>& matc
     last = keys.back();
     std::erase_if(keys, [&matches](const BlockKey& key) { return !matches(key); });
     MutexLock lock(mutex_);
-    for (const BlockKey& key : keys) dropped_bytes += DropLocked(key);
+    for (const BlockKey& key : keys) dropped_bytes += DropLocked(key, Reason::kAsked);
   }
 }
 
-std::uint32_t TierState::DropLocked(const BlockKey& key) {
+std::uint32_t TierState::DropLocked(const BlockKey& key, Reason reason) {
   const std::shared_ptr<TierBlock> block = index_.Find(key);
   if (!block) return 0;
   if (!eviction_.Contains(key)) {
@@ -68,7 +68,7 @@ std::uint32_t TierState::DropLocked(const BlockKey& key) {
     index_.Remove(key, 0);
     return 0;
   }
-  Evict(*block, Reason::kAsked);
+  Evict(*block, reason);
   return block->length();
 }
 

@@ -23,9 +23,10 @@ Counter& EvictionCounter(const char* reason) {
 }
 
 // In the order of TierState::Reason.
-const std::array<Counter*, 6> evictions = {
+const std::array<Counter*, 7> evictions = {
     &EvictionCounter("capacity"), &EvictionCounter("watermark"),   &EvictionCounter("chunk"),
-    &EvictionCounter("recheck"),  &EvictionCounter("uncacheable"), &EvictionCounter("asked")};
+    &EvictionCounter("recheck"),  &EvictionCounter("uncacheable"), &EvictionCounter("asked"),
+    &EvictionCounter("lost")};
 
 Counter& checksum_failures =
     Metrics().AddCounter("forebay_checksum_failures_total",
@@ -44,6 +45,10 @@ constexpr int kEvictionsPerLock = 256;
 
 // Steps of one search. Others may take what it found, but hardly this often.
 constexpr int kStepsMax = 1000;
+
+// How often the files are looked at. Control learns of it with the next heartbeat, in 500 ms at
+// most: status is right within 2 s.
+constexpr std::chrono::milliseconds kInspectEvery{500};
 
 // tmpfs counts pages of its own; the quota is for the files.
 constexpr std::uint64_t kMountSlackBytes = 1u << 20;
@@ -156,6 +161,10 @@ Status TierState::Open() {
   Result<OpenedSegments> opened = OpenSegments(*files_, *directory_, layout_, options_.block_bytes);
   if (!opened.ok()) return std::move(opened).error();
   segments_ = std::move(opened.value().segments);
+  {
+    MutexLock lock(inspecting_);
+    index_seen_ns_.assign(segments_.size(), 0);
+  }
   adoption_ = opened.value().adoption;
   Adopt(opened.value().chunks);
   if (Status resized = directory_->Resize(tmpfs); !resized.ok()) {
@@ -255,6 +264,13 @@ std::optional<TierState::Begun> TierState::Find(const BlockKey& key) {
 Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32_t length) {
   for (int i = 0; i < kDamagedMax; ++i) {
     Result<Begun> begun = Search(key, length);
+    if (begun.ok() && begun.value().fresh) {
+      if (Status there = EnsurePages(*begun.value().block); !there.ok()) {
+        Failed(*begun.value().block);
+        begun.value().block->MarkFailed(there.error());
+        return std::move(there).error();
+      }
+    }
     if (!begun.ok() || begun.value().block->verified() ||
         Compare(*begun.value().block, false) == Compared::kIntact) {
       return begun;
@@ -361,7 +377,7 @@ void TierState::Remove(TierBlock& block, Removal why) {
 
 void TierState::Release(TierBlock& block) {
   CHECK(block.holds_slot);
-  EraseSlotHeader(block.place().entry);
+  if (!block.header_gone) EraseSlotHeader(block.place().entry);
   block.holds_slot = false;
   slots_.Release(block.place().slot);
 }
@@ -445,15 +461,18 @@ Status TierState::Recheck(const BlockKey& key) {
 
 TierState::Compared TierState::Compare(TierBlock& block, bool again) {
   if (!Pin(block)) return Compared::kGone;
-  const bool intact = again ? block.IsIntact() : block.VerifyOnce();
+  const bool there = HasPages(block);
+  const bool intact = there && (again ? block.IsIntact() : block.VerifyOnce());
   bool dropped = false;
   {
     MutexLock lock(mutex_);
-    dropped = !intact && block.holds_slot;
+    dropped = there && !intact && block.holds_slot;
     if (dropped) Evict(block, Reason::kRecheck);
     slots_.Unpin(block.place().slot);
   }
   if (intact) return Compared::kIntact;
+  if (!there) [[maybe_unused]]
+    const Status repaired = EnsurePages(block);  // Gives it up.
   if (!dropped) return Compared::kGone;  // By somebody else, who has said so.
   checksum_failures.Add();
   Log(Level::kError, "checksum failure",
@@ -592,11 +611,18 @@ void TierState::RunBackground(const std::stop_token& stop) {
     MutexLock lock(mutex_);
     wanted_.NotifyAll();
   });
+  Deadline inspect_at = Clock::now() + kInspectEvery;
   while (true) {
+    if (Passed(inspect_at)) {
+      Inspect();
+      inspect_at = Clock::now() + kInspectEvery;
+    }
     std::optional<std::uint32_t> chunk;
     {
       MutexLock lock(mutex_);
-      while (!stop.stop_requested() && !background_wanted_) wanted_.Wait(mutex_);
+      while (!stop.stop_requested() && !background_wanted_ && !Passed(inspect_at)) {
+        wanted_.WaitUntil(mutex_, inspect_at);
+      }
       if (stop.stop_requested()) return;
       EvictTowardsLow();
       if (GrowthIsDue()) chunk = WithdrawForGrowth();

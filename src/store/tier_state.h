@@ -1,7 +1,8 @@
 // TierState: what the memory tier knows, behind MemoryTier and shared with its leases and blocks.
 //
 // Locks: one mutex for the index, the slots and the eviction order. No system call is made under
-// it: a chunk that needs pages is withdrawn first, and restored when it has them.
+// it: a chunk that needs pages is withdrawn first, and restored when it has them. Another, taken
+// before it, lets one thread at a time look after what somebody else did to the files.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "base/mutex.h"
@@ -58,6 +60,9 @@ class TierState : public std::enable_shared_from_this<TierState> {
   std::map<DatasetUid, DatasetUsage> Usage() const EXCLUDES(mutex_);
   const TierAdoption& adoption() const { return adoption_; }
 
+  // As MemoryTier's (tier_inspection.cc).
+  void Inspect() EXCLUDES(inspecting_, mutex_);
+
   // The writer is done. Readers are told afterwards, so that whoever sees the failure and asks
   // again begins anew.
   void Completed(TierBlock& block, bool keep) EXCLUDES(mutex_);
@@ -101,13 +106,34 @@ class TierState : public std::enable_shared_from_this<TierState> {
   enum class Compared { kIntact, kDamaged, kGone };
   Compared Compare(TierBlock& block, bool again) EXCLUDES(mutex_);
   void Settle(TierBlock& block) REQUIRES(mutex_);
-  std::uint32_t DropLocked(const BlockKey& key) REQUIRES(mutex_);
-
-  enum class Reason { kCapacity, kWatermark, kChunk, kRecheck, kUncacheable, kAsked };
+  enum class Reason { kCapacity, kWatermark, kChunk, kRecheck, kUncacheable, kAsked, kLost };
+  std::uint32_t DropLocked(const BlockKey& key, Reason reason) REQUIRES(mutex_);
   void Evict(TierBlock& block, Reason reason) REQUIRES(mutex_);
   void EvictChunk(std::uint32_t chunk) REQUIRES(mutex_);
   void Remove(TierBlock& block, Removal why) REQUIRES(mutex_);
   void Release(TierBlock& block) REQUIRES(mutex_);
+
+  // What somebody else did to the files (tier_inspection.cc).
+  struct Watched {
+    std::shared_ptr<TierBlock> block;
+    bool complete = false;     // Then it has a header.
+    bool header_gone = false;  // Found out later.
+  };
+  // What was lost in one inspection.
+  struct Losses {
+    std::uint64_t blocks = 0;
+    std::uint64_t bytes = 0;
+    std::optional<Error> error;  // What could not be repaired.
+  };
+  bool HasPages(const TierBlock& block) const;
+  Status EnsurePages(TierBlock& block) EXCLUDES(inspecting_, mutex_);
+  void InspectAll() REQUIRES(inspecting_) EXCLUDES(mutex_);
+  void InspectSegment(std::size_t number, bool pages, Losses& losses) REQUIRES(inspecting_)
+      EXCLUDES(mutex_);
+  std::vector<Watched> WatchedIn(std::size_t segment) const EXCLUDES(mutex_);
+  void Repair(std::size_t segment, Losses& losses) REQUIRES(inspecting_) EXCLUDES(mutex_);
+  void GiveUp(std::vector<Watched>& lost, Losses& losses) EXCLUDES(mutex_);
+  void ReportLosses(const Losses& losses) REQUIRES(inspecting_);
 
   std::optional<std::uint32_t> WithdrawForGrowth() REQUIRES(mutex_);
   Status Provide(std::uint32_t chunk) EXCLUDES(mutex_);
@@ -126,6 +152,12 @@ class TierState : public std::enable_shared_from_this<TierState> {
   TierLayout layout_;
   TierAdoption adoption_;
   std::vector<std::unique_ptr<Segment>> segments_;  // Go before the directory.
+
+  Mutex inspecting_;  // Taken before mutex_; held during system calls.
+  // When the index of each segment was last changed, at the last look at its headers.
+  std::vector<std::int64_t> index_seen_ns_ GUARDED_BY(inspecting_);
+  std::size_t inspect_first_ GUARDED_BY(inspecting_) = 0;
+  std::string logged_damage_ GUARDED_BY(inspecting_);
 
   mutable Mutex mutex_;
   CondVar provided_;  // A chunk got pages, or did not.
