@@ -205,8 +205,9 @@ std::vector<FileRange> Segment::Holes() const {
   const int fd = data_.fd.get();
   const auto size = static_cast<off_t>(data_.mapping.size());
   for (off_t at = 0; at < size;) {
-    const off_t begin = lseek(fd, at, SEEK_HOLE);
-    if (begin < 0 || begin >= size) break;
+    const off_t found = lseek(fd, at, SEEK_HOLE);
+    const off_t begin = found < 0 ? at : found;  // An error: the file ends before.
+    if (begin >= size) break;
     const off_t data = lseek(fd, begin, SEEK_DATA);
     at = data < 0 ? size : data;  // None comes.
     holes.push_back({.offset = static_cast<std::uint64_t>(begin),
@@ -249,8 +250,14 @@ Status Segment::MendFile(File& file) {
 Status Segment::Refill(std::uint64_t chunk) {
   Status there = files_.Allocate(index_.fd.get(), IndexOf(chunk));
   if (there.ok()) there = files_.Allocate(data_.fd.get(), DataOf(chunk));
-  if (!there.ok()) SetHasPages(chunk, false);
-  return there;
+  if (!there.ok()) {
+    SetHasPages(chunk, false);
+    return there;
+  }
+  // What was allocated but never touched is a hole to lseek(2).
+  const FileRange data = DataOf(chunk);
+  TierFiles::Populate(bytes(data.offset, data.length));
+  return {};
 }
 
 }  // namespace forebay

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -142,8 +143,8 @@ class SystemFiles final : public TierFiles {
   }
 
   Status MapOver(int fd, std::span<std::byte> mapping) override {
-    void* start = mmap(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_FIXED, fd, 0);
+    void* start =
+        mmap(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
     if (start != MAP_FAILED) return {};
     return ErrorOf(fmt::format("map {} bytes again", mapping.size()), errno);
   }
@@ -152,7 +153,15 @@ class SystemFiles final : public TierFiles {
 }  // namespace
 
 void TierFiles::Populate(std::span<std::byte> allocated) {
-  madvise(allocated.data(), allocated.size(), MADV_POPULATE_WRITE);
+  if (madvise(allocated.data(), allocated.size(), MADV_POPULATE_WRITE) == 0 || errno != EINVAL) {
+    return;
+  }
+  // A kernel before 5.14.
+  constexpr std::size_t kStep = 4096;
+  for (std::size_t at = 0; at < allocated.size(); at += kStep) {
+    // Somebody may be writing there.
+    std::atomic_ref(reinterpret_cast<unsigned char&>(allocated[at])).fetch_or(0);
+  }
 }
 void TierFiles::Unmap(std::span<std::byte> mapping) {
   munmap(mapping.data(), mapping.size());

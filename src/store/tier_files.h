@@ -71,8 +71,8 @@ class TierFiles {
   virtual Status MapOver(int fd, std::span<std::byte> mapping) = 0;
 
   // Cannot fail in a way that anybody could react to.
-  // Populate: touches allocated pages for writing now. A kernel that cannot (before 5.14) does it
-  // at the first write.
+  // Populate: touches allocated pages for writing now, which changes nothing in them. Until then
+  // lseek(2) takes them for holes.
   static void Populate(std::span<std::byte> allocated);
   static void Unmap(std::span<std::byte> mapping);
   static void RemoveFile(const std::string& path);

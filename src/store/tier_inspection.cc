@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "base/wall_clock.h"
@@ -34,8 +35,8 @@ bool Overlaps(const std::vector<FileRange>& holes, std::uint64_t begin, std::uin
 
 bool HasHeader(const TierBlock& block, const Segment& segment, std::span<const std::byte> index) {
   const FileRange range =
-      segment.EntryRange(block.place().file_offset, block.place().entry.size() /
-                                                        kIndexBytesPerGranule * kGranuleBytes);
+      segment.EntryRange(block.place().file_offset,
+                         block.place().entry.size() / kIndexBytesPerGranule * kGranuleBytes);
   const Result<SlotHeader> header = DecodeSlotHeader(index.subspan(range.offset, range.length));
   return header.ok() && header.value().key == block.key();
 }
@@ -48,14 +49,14 @@ bool TierState::HasPages(const TierBlock& block) const {
 }
 
 // For who is about to touch the block's bytes: a page that is missing may be a SIGBUS.
-Status TierState::EnsurePages(TierBlock& block) {
+Status TierState::EnsurePages(const TierBlock& block, bool fresh) {
   if (HasPages(block)) return {};
   MutexLock inspecting(inspecting_);
   const std::uint32_t chunk = block.place().slot.chunk;
   Losses losses;
-  InspectSegment(chunk / layout_.chunks_per_segment, true, losses);
+  InspectSegment(chunk / layout_.chunks_per_segment, true, fresh ? &block : nullptr, losses);
   ReportLosses(losses);
-  if (HasPages(block)) return {};
+  if (SegmentOf(chunk).has_pages(chunk % layout_.chunks_per_segment)) return {};
   return Error(Code::kOverloaded, "tier: somebody took the memory of the block's slot");
 }
 
@@ -75,7 +76,7 @@ void TierState::InspectAll() {
     const bool index = look.index_changed_ns != index_seen_ns_[number];
     if (!pages && (!index || index_reads == kIndexReadsMax)) continue;
     if (!pages && ++index_reads == kIndexReadsMax) inspect_first_ = number + 1;
-    InspectSegment(number, pages, losses);
+    InspectSegment(number, pages, nullptr, losses);
     const bool settled = look.index_changed_ns < WallClockNanoseconds() - kClockTickNs;
     index_seen_ns_[number] = settled ? look.index_changed_ns : 0;
   }
@@ -84,18 +85,24 @@ void TierState::InspectAll() {
 
 // Blocks that are found now and hold their slot to the end had pages and a header all the time, if
 // nobody took them.
-void TierState::InspectSegment(std::size_t number, bool pages, Losses& losses) {
-  const Segment& segment = *segments_[number];
+void TierState::InspectSegment(std::size_t number, bool pages, const TierBlock* unwritten,
+                               Losses& losses) {
+  Segment& segment = *segments_[number];
   std::vector<Watched> blocks = WatchedIn(number);
+  if (pages) {
+    // First: what is missing is missing from the files as they are then.
+    if (Status mended = segment.Mend(); !mended.ok()) losses.error = std::move(mended).error();
+  }
   const std::vector<FileRange> holes = pages ? segment.Holes() : std::vector<FileRange>();
   const std::vector<std::byte> index = segment.CopyIndex();
   std::erase_if(blocks, [&](Watched& watched) {
     const TierBlock& block = *watched.block;
+    if (&block == unwritten) return true;
     watched.header_gone = watched.complete && !HasHeader(block, segment, index);
     return !watched.header_gone && !Overlaps(holes, block.place().file_offset, block.length());
   });
-  // First: a header is erased through the mapping.
-  if (pages) Repair(number, losses);
+  // Before a header is erased through the mapping.
+  if (pages) Refill(number, losses);
   GiveUp(blocks, losses);
 }
 
@@ -115,9 +122,8 @@ std::vector<TierState::Watched> TierState::WatchedIn(std::size_t segment) const 
   return watched;
 }
 
-void TierState::Repair(std::size_t segment, Losses& losses) {
+void TierState::Refill(std::size_t segment, Losses& losses) {
   Segment& files = *segments_[segment];
-  if (Status mended = files.Mend(); !mended.ok()) losses.error = std::move(mended).error();
   const std::uint64_t first = segment * layout_.chunks_per_segment;
   for (std::uint64_t i = 0; i < files.layout().chunks; ++i) {
     if (!files.has_pages(i)) continue;

@@ -265,7 +265,7 @@ Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32
   for (int i = 0; i < kDamagedMax; ++i) {
     Result<Begun> begun = Search(key, length);
     if (begun.ok() && begun.value().fresh) {
-      if (Status there = EnsurePages(*begun.value().block); !there.ok()) {
+      if (Status there = EnsurePages(*begun.value().block, true); !there.ok()) {
         Failed(*begun.value().block);
         begun.value().block->MarkFailed(there.error());
         return std::move(there).error();
@@ -472,8 +472,8 @@ TierState::Compared TierState::Compare(TierBlock& block, bool again) {
   }
   if (intact) return Compared::kIntact;
   if (!there) [[maybe_unused]]
-    const Status repaired = EnsurePages(block);  // Gives it up.
-  if (!dropped) return Compared::kGone;  // By somebody else, who has said so.
+    const Status repaired = EnsurePages(block, false);  // Gives it up.
+  if (!dropped) return Compared::kGone;                 // By somebody else, who has said so.
   checksum_failures.Add();
   Log(Level::kError, "checksum failure",
       {{"where", "tier"},

@@ -126,12 +126,14 @@ class TierState : public std::enable_shared_from_this<TierState> {
     std::optional<Error> error;  // What could not be repaired.
   };
   bool HasPages(const TierBlock& block) const;
-  Status EnsurePages(TierBlock& block) EXCLUDES(inspecting_, mutex_);
+  // `fresh`: nothing was written there yet, so nothing is lost.
+  Status EnsurePages(const TierBlock& block, bool fresh) EXCLUDES(inspecting_, mutex_);
   void InspectAll() REQUIRES(inspecting_) EXCLUDES(mutex_);
-  void InspectSegment(std::size_t number, bool pages, Losses& losses) REQUIRES(inspecting_)
-      EXCLUDES(mutex_);
+  // `pages`: some may be missing. `unwritten`: a block that loses nothing with them, or null.
+  void InspectSegment(std::size_t number, bool pages, const TierBlock* unwritten, Losses& losses)
+      REQUIRES(inspecting_) EXCLUDES(mutex_);
   std::vector<Watched> WatchedIn(std::size_t segment) const EXCLUDES(mutex_);
-  void Repair(std::size_t segment, Losses& losses) REQUIRES(inspecting_) EXCLUDES(mutex_);
+  void Refill(std::size_t segment, Losses& losses) REQUIRES(inspecting_) EXCLUDES(mutex_);
   void GiveUp(std::vector<Watched>& lost, Losses& losses) EXCLUDES(mutex_);
   void ReportLosses(const Losses& losses) REQUIRES(inspecting_);
 

@@ -14,6 +14,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "e2e")]
 
 import group_case  # noqa: E402
 import harness  # noqa: E402
+import tier_reader  # noqa: E402
 from group_case import content  # noqa: E402
 
 MIB = 1 << 20
@@ -99,6 +100,81 @@ class WorkersDie(GroupFaults):
         total = self.dataset("prices")["totalBytes"]
         self.await_status(lambda s: s["datasets"][0]["cachedBytes"] == total - held,
                           "fewer bytes", timeout=15)
+
+
+class Recounted(GroupFaults):
+    """What status says of the workers, against the slot headers in their tiers."""
+
+    BLOCK_MAX = 4 * MIB  # What workers of a group take by default.
+
+    def blocks(self, name):
+        return tier_reader.read_tier(self.state / name / "tier", self.BLOCK_MAX)
+
+    def await_recount(self, what, names=("default-0", "default-1")):
+        """Within 2 s of now, status says of each worker what a recount says."""
+        def agrees(status):
+            said = {w["name"]: (w["usedBytes"], w["blocks"]) for w in status["workers"]}
+            counted = {}
+            for name in names:
+                blocks = self.blocks(name)
+                counted[name] = (sum(block.length for block in blocks), len(blocks))
+            self.last = said, counted
+            return said == counted
+        self.await_status(agrees, f"the recount after {what}", timeout=group_case.PROMPT_S)
+
+    def test_status_agrees_with_a_recount(self):
+        self.loaded()
+        self.await_recount("a load")
+        self.assertEqual(sum(len(self.blocks(name)) for name in self.workers()), 32)
+        self.ok("evict", "prices", "/f0")
+        self.await_recount("an eviction")
+        self.assertEqual(sum(len(self.blocks(name)) for name in self.workers()), 28)
+        old = self.pid("default-0")
+        os.kill(old, signal.SIGKILL)
+        self.await_status(lambda s: any(w["name"] == "default-0" and w["state"] == "Ready"
+                                        and w["pid"] != old for w in s["workers"]), "back")
+        self.await_recount("a kill")
+
+    def test_punched_blocks_are_given_up_and_only_they_are_read_again(self):
+        data = self.loaded()
+        total = self.dataset("prices")["totalBytes"]
+        before = self.upstream_bytes("prices")
+        held = sorted(self.blocks("default-1"), key=lambda block: (block.file, block.offset))
+        half = held[:len(held) // 2]
+        self.assertTrue(half)
+        for block in half:
+            subprocess.run(["fallocate", "--punch-hole", "--offset", str(block.offset),
+                            "--length", str(block.length), str(block.file)], check=True)
+        lost = sum(block.length for block in half)
+        self.await_status(lambda s: s["datasets"][0]["cachedBytes"] == total - lost,
+                          "exactly the lost bytes are missing", timeout=group_case.PROMPT_S)
+        self.await_recount("the punch")
+        self.read_all(data)
+        self.await_ratio("prices", 1.0)
+        self.assertEqual(self.upstream_bytes("prices") - before, lost)
+        self.assertEqual(self.pids_of_all(), self.first_pids)
+
+    def loaded(self, *arguments, **more):
+        data = super().loaded(*arguments, **more)
+        self.first_pids = self.pids_of_all()
+        return data
+
+    def pids_of_all(self):
+        return {name: worker["pid"] for name, worker in self.workers().items()}
+
+    def test_files_that_others_cut_or_remove_kill_no_worker(self):
+        data = self.loaded()
+        for index, act in enumerate((lambda file: os.truncate(file, 0), os.unlink)):
+            with self.subTest(act=index):
+                for file in sorted((self.state / "default-1" / "tier").glob("seg-*.data")):
+                    act(file)
+                self.await_status(lambda s: [w["blocks"] for w in s["workers"]
+                                             if w["name"] == "default-1"] == [0], "none is held",
+                                  timeout=group_case.PROMPT_S)
+                self.read_all(data)
+                self.await_ratio("prices", 1.0)
+                self.await_recount("the refill")
+                self.assertEqual(self.pids_of_all(), self.first_pids)
 
 
 class ControlDies(GroupFaults):
