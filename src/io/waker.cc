@@ -8,8 +8,21 @@
 
 namespace forebay {
 
-Waker::Waker() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+namespace {
+
+UniqueFd NewEvent() {
+  return UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+}  // namespace
+
+Waker::Waker() : Waker(NewEvent()) {
   CHECK(fd_);
+}
+
+std::shared_ptr<Waker> Waker::TryMake() {
+  UniqueFd fd = NewEvent();
+  return fd ? std::shared_ptr<Waker>(new Waker(std::move(fd))) : nullptr;
 }
 
 void Waker::Wake() {

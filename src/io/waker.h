@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
+#include <utility>
 
 #include "io/unique_fd.h"
 
@@ -11,6 +13,8 @@ namespace forebay {
 class Waker {
  public:
   Waker();
+  // For who can do without: null if the process has no descriptor left.
+  static std::shared_ptr<Waker> TryMake();
 
   // Readable after a Wake until the next Clear.
   int fd() const { return fd_.get(); }
@@ -18,6 +22,8 @@ class Waker {
   void Clear();
 
  private:
+  explicit Waker(UniqueFd fd) : fd_(std::move(fd)) {}
+
   UniqueFd fd_;
   std::atomic<bool> signalled_ = false;  // Saves the system calls that would change nothing.
 };

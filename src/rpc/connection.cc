@@ -58,8 +58,8 @@ ReplyFrame ErrorFrame(const Error& error, std::uint16_t holders) {
   return frame;
 }
 
-Connection::Connection(UniqueFd fd, ConnectionShared shared)
-    : fd_(std::move(fd)), shared_(shared), waker_(std::make_shared<Waker>()) {}
+Connection::Connection(UniqueFd fd, std::shared_ptr<Waker> waker, ConnectionShared shared)
+    : fd_(std::move(fd)), shared_(shared), waker_(std::move(waker)) {}
 
 Connection::~Connection() {
   LeaveLink();

@@ -34,7 +34,7 @@ struct ConnectionShared {
 // Thread safety: one thread, but for the waker.
 class Connection {
  public:
-  Connection(UniqueFd fd, ConnectionShared shared);
+  Connection(UniqueFd fd, std::shared_ptr<Waker> waker, ConnectionShared shared);
   ~Connection();
 
   // Serves until the client goes, breaks the protocol, or `stop`. Returns why, for the log.

@@ -26,7 +26,7 @@ struct Server::State {
         gate(options.places) {}
 
   void Accept(std::stop_token stop);
-  void Serve(UniqueFd fd, std::stop_token stop);
+  void Serve(UniqueFd fd, std::shared_ptr<Waker> connection_waker, std::stop_token stop);
 
   const ServerOptions options;
   Service& service;
@@ -43,7 +43,12 @@ struct Server::State {
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Service& service) {
   Result<UniqueFd> listener = Listen(options.address);
   if (!listener.ok()) return std::move(listener).error();
-  auto state = std::make_unique<State>(std::move(options), service, std::move(listener).value());
+  return Start(std::move(options), std::move(listener).value(), service);
+}
+
+Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, UniqueFd listener,
+                                              Service& service) {
+  auto state = std::make_unique<State>(std::move(options), service, std::move(listener));
   Result<Address> bound = BoundAddress(state->listener.get(), state->options.address);
   if (!bound.ok()) return std::move(bound).error();
   state->address = std::move(bound).value();
@@ -87,19 +92,26 @@ void Server::State::Accept(std::stop_token stop) {
       Log(Level::kWarning, "connection refused: too many", {{"max", options.connections_max}});
       continue;
     }
+    std::shared_ptr<Waker> connection_waker = Waker::TryMake();
+    if (!connection_waker) {
+      Log(Level::kWarning, "connection refused: out of descriptors");
+      continue;
+    }
     LimitUnsent(accepted.value().get(), options.unsent_bytes_max);
     ++connections;
     // std::function wants copies, and a descriptor has one owner.
     auto fd = std::make_shared<UniqueFd>(std::move(accepted).value());
-    connection_threads.Run("connection", [this, fd](std::stop_token connection_stop) {
-      Serve(std::move(*fd), connection_stop);
-      --connections;
-    });
+    connection_threads.Run("connection",
+                           [this, fd, connection_waker](std::stop_token connection_stop) {
+                             Serve(std::move(*fd), connection_waker, connection_stop);
+                             --connections;
+                           });
   }
 }
 
-void Server::State::Serve(UniqueFd fd, std::stop_token stop) {
-  Connection connection(std::move(fd),
+void Server::State::Serve(UniqueFd fd, std::shared_ptr<Waker> connection_waker,
+                          std::stop_token stop) {
+  Connection connection(std::move(fd), std::move(connection_waker),
                         ConnectionShared{service, gate, options.outstanding_max, queue_depth});
   const Status ended = connection.Run(stop);
   // A client that goes is everyday life; one that talks nonsense is worth a line.

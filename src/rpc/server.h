@@ -125,6 +125,9 @@ class Server {
   // `service` must outlive the server.
   // Errors: those of Listen.
   static Result<std::unique_ptr<Server>> Start(ServerOptions options, Service& service);
+  // On a socket of Listen(options.address). Whoever connected to it meanwhile is served now.
+  static Result<std::unique_ptr<Server>> Start(ServerOptions options, UniqueFd listener,
+                                               Service& service);
   // Closes every connection; calls nothing of the service afterwards.
   ~Server();
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -199,10 +200,15 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
   const std::uint32_t block_bytes = in_group ? 0 : options.members.block_bytes;
   const std::uint32_t block_bytes_max = in_group ? options.block_bytes_max : block_bytes;
 
+  // First of all: once the tier is there, no failure may remove what a predecessor left in it.
+  Result<UniqueFd> listener = Listen(options.address);
+  if (!listener.ok()) return std::move(listener).error();
   auto state = std::make_unique<State>();
-  if (Status status = state->MakeGroup(options); !status.ok()) return std::move(status).error();
-  if (Status status = state->MakeTier(options, block_bytes_max); !status.ok()) {
-    return std::move(status).error();
+  Status made = state->MakeGroup(options);
+  if (made.ok()) made = state->MakeTier(options, block_bytes_max);
+  if (!made.ok()) {
+    if (options.address.is_unix()) unlink(options.address.unix_path.c_str());
+    return std::move(made).error();
   }
   GroupSource* group = state->group.get();
   state->peers = std::make_unique<Peers>(
@@ -227,7 +233,7 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
       ServerOptions{.address = options.address,
                     .connections_max = ConnectionsMax(),
                     .unsent_bytes_max = std::clamp(block_bytes_max / 2, 16u << 10, 1u << 20)},
-      *state->service);
+      std::move(listener).value(), *state->service);
   if (!server.ok()) return std::move(server).error();
   state->server = std::move(server).value();
   if (state->control != nullptr) state->control->Start(state->server->address().text);

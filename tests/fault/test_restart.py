@@ -3,6 +3,7 @@
 import mmap
 import pathlib
 import random
+import socket
 import statistics
 import subprocess
 import time
@@ -88,6 +89,21 @@ class OverFiles(RestartTest):
         self.assertEqual(self.counts(worker), {"tier": 1, "wire": 0, "misses": 1})
         self.check_bytes(self.cat(self.members, self.url), self.content)
         self.assertEqual(self.counts(worker), {"tier": 1, "wire": 0, "misses": 1})
+
+    def test_a_start_that_fails_leaves_what_is_there(self):
+        worker = self.start(8 * BLOCK)
+        self.check_bytes(self.cat(self.members, self.url), self.content)
+        worker.kill()
+        path = worker.ready_line.split()[2].removeprefix("unix:")
+        pathlib.Path(path).unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(path)
+            other.listen()
+            with self.assertRaisesRegex(AssertionError, "in use"):
+                self.restart(worker, self.members)
+        worker = self.restart(worker, self.members)
+        self.check_bytes(self.cat(self.members, self.url), self.content)
+        self.assertEqual(self.counts(worker), {"tier": 0, "wire": 0, "misses": 0})
 
     def test_another_block_size_starts_empty(self):
         worker = self.start(8 * BLOCK)
