@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "base/check.h"
 
@@ -75,7 +76,8 @@ struct Resolved {
 
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
-Result<Resolved> Resolve(const Address& address, bool passive) {
+// All addresses of a name, in the order of preference; at least one.
+Result<std::vector<Resolved>> Resolve(const Address& address, bool passive) {
   Resolved resolved;
   if (address.is_unix()) {
     auto* unix_address = reinterpret_cast<sockaddr_un*>(&resolved.storage);
@@ -83,7 +85,7 @@ Result<Resolved> Resolve(const Address& address, bool passive) {
     std::copy(address.unix_path.begin(), address.unix_path.end(), unix_address->sun_path);
     resolved.length = sizeof(sockaddr_un);
     resolved.family = AF_UNIX;
-    return resolved;
+    return std::vector<Resolved>{resolved};
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -96,10 +98,14 @@ Result<Resolved> Resolve(const Address& address, bool passive) {
                  fmt::format("\"{}\": {}", address.text, gai_strerror(error)));
   }
   const AddressList list(found, &freeaddrinfo);
-  std::memcpy(&resolved.storage, list->ai_addr, list->ai_addrlen);
-  resolved.length = list->ai_addrlen;
-  resolved.family = list->ai_family;
-  return resolved;
+  std::vector<Resolved> all;
+  for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
+    std::memcpy(&resolved.storage, one->ai_addr, one->ai_addrlen);
+    resolved.length = one->ai_addrlen;
+    resolved.family = one->ai_family;
+    all.push_back(resolved);
+  }
+  return all;
 }
 
 const sockaddr* Raw(const Resolved& resolved) {
@@ -124,6 +130,19 @@ Status FinishConnect(int fd, const std::string& name, Deadline deadline, std::st
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) return SystemError("connect to " + name, error);
   return {};
+}
+
+Result<UniqueFd> ConnectTo(const Resolved& resolved, const std::string& name, Deadline deadline,
+                           const std::stop_token& stop) {
+  Result<UniqueFd> made = NewSocket(resolved);
+  if (!made.ok()) return made;
+  UniqueFd fd = std::move(made).value();
+  if (connect(fd.get(), Raw(resolved), resolved.length) == 0) return fd;
+  if (errno != EINPROGRESS) return SystemError("connect to " + name, errno);
+  if (Status status = FinishConnect(fd.get(), name, deadline, stop); !status.ok()) {
+    return std::move(status).error();
+  }
+  return fd;
 }
 
 }  // namespace
@@ -169,19 +188,20 @@ Result<Address> ParseAddress(const std::string& text) {
 }
 
 Result<UniqueFd> Listen(const Address& address) {
-  Result<Resolved> resolved = Resolve(address, /*passive=*/true);
-  if (!resolved.ok()) return std::move(resolved).error();
-  Result<UniqueFd> made = NewSocket(resolved.value());
+  Result<std::vector<Resolved>> all = Resolve(address, /*passive=*/true);
+  if (!all.ok()) return std::move(all).error();
+  const Resolved& resolved = all.value().front();
+  Result<UniqueFd> made = NewSocket(resolved);
   if (!made.ok()) return made;
   UniqueFd fd = std::move(made).value();
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   const std::string what = "listen on " + address.text;
-  int bound = bind(fd.get(), Raw(resolved.value()), resolved.value().length);
+  int bound = bind(fd.get(), Raw(resolved), resolved.length);
   if (bound != 0 && errno == EADDRINUSE && address.is_unix()) {
     const bool alive =
         Connect(address, Clock::now() + std::chrono::seconds(1), std::stop_token()).ok();
     if (!alive && unlink(address.unix_path.c_str()) == 0) {
-      bound = bind(fd.get(), Raw(resolved.value()), resolved.value().length);
+      bound = bind(fd.get(), Raw(resolved), resolved.length);
     } else {
       errno = EADDRINUSE;
     }
@@ -212,17 +232,20 @@ Result<Address> BoundAddress(int listener, const Address& address) {
 }
 
 Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop) {
-  Result<Resolved> resolved = Resolve(address, /*passive=*/false);
-  if (!resolved.ok()) return std::move(resolved).error();
-  Result<UniqueFd> made = NewSocket(resolved.value());
-  if (!made.ok()) return made;
-  UniqueFd fd = std::move(made).value();
-  if (connect(fd.get(), Raw(resolved.value()), resolved.value().length) == 0) return fd;
-  if (errno != EINPROGRESS) return SystemError("connect to " + address.text, errno);
-  if (Status status = FinishConnect(fd.get(), address.text, deadline, stop); !status.ok()) {
-    return std::move(status).error();
+  const Result<std::vector<Resolved>> all = Resolve(address, /*passive=*/false);
+  if (!all.ok()) return all.error();
+  Error last(Code::kDeadlineExceeded, "connect to " + address.text);
+  for (std::size_t i = 0; i < all.value().size(); ++i) {
+    // Each has its part of the time: the first may be one whose packets vanish.
+    const auto left = static_cast<int>(all.value().size() - i);
+    const Deadline now = Clock::now();
+    if (i > 0 && (now >= deadline || stop.stop_requested())) break;
+    const Deadline until = left == 1 ? deadline : now + (deadline - now) / left;
+    Result<UniqueFd> connected = ConnectTo(all.value()[i], address.text, until, stop);
+    if (connected.ok() || connected.error().code() == Code::kCancelled) return connected;
+    last = std::move(connected).error();
   }
-  return fd;
+  return last;
 }
 
 Result<UniqueFd> Accept(int listener) {

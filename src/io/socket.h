@@ -42,6 +42,8 @@ Result<UniqueFd> Listen(const Address& address);
 // The address with the port that the kernel chose, for "HOST:0".
 Result<Address> BoundAddress(int listener, const Address& address);
 
+// Tries every address of a name, each with its part of the time that is left. Looking the name up
+// is the system's, and may take longer than `deadline`.
 // Errors: kUnavailable (refused, unreachable, reset), kDeadlineExceeded, kInvalidArgument.
 // Obeys `stop` within 100 ms.
 Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop);
