@@ -75,9 +75,29 @@ std::optional<Attributes> AttributesOf(const struct stat& status) {
   return attributes;
 }
 
+// As fstatat(2), but asks the server of a network file system, whose client may keep attributes for
+// a minute: a staleness bound would be a lie. -1: see errno.
+int FreshStatus(int fd, const char* name, int flags, struct stat& status) {
+  struct statx fresh{};
+  if (statx(fd, name, flags | AT_STATX_FORCE_SYNC,
+            STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_CTIME, &fresh) != 0) {
+    return -1;
+  }
+  status = {};
+  status.st_mode = fresh.stx_mode;
+  status.st_size = static_cast<off_t>(fresh.stx_size);
+  status.st_mtim = {.tv_sec = fresh.stx_mtime.tv_sec, .tv_nsec = fresh.stx_mtime.tv_nsec};
+  status.st_ctim = {.tv_sec = fresh.stx_ctime.tv_sec, .tv_nsec = fresh.stx_ctime.tv_nsec};
+  return 0;
+}
+
+int FreshStatus(const UniqueFd& fd, struct stat& status) {
+  return FreshStatus(fd.get(), "", AT_EMPTY_PATH, status);
+}
+
 Result<Attributes> AttributesOf(const UniqueFd& fd, const std::string& path) {
   struct stat status{};
-  if (fstat(fd.get(), &status) != 0) return SystemError(errno, path);
+  if (FreshStatus(fd, status) != 0) return SystemError(errno, path);
   const std::optional<Attributes> attributes = AttributesOf(status);
   if (!attributes) return Special(path);
   return *attributes;
@@ -164,7 +184,7 @@ Result<Attributes> PosixUpstream::Stat(const std::string& path, Deadline deadlin
 Result<Attributes> PosixUpstream::StatEntry(int directory_fd, const std::string& directory,
                                             const std::string& name) const {
   struct stat status{};
-  if (fstatat(directory_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (FreshStatus(directory_fd, name.c_str(), AT_SYMLINK_NOFOLLOW, status) != 0) {
     return SystemError(errno, directory + name);
   }
   if (S_ISLNK(status.st_mode)) {  // From the root, so that "../x" may stay beneath it.
@@ -224,7 +244,7 @@ Result<ReadOutcome> PosixUpstream::ReadFile(const ReadRange& range, ByteSink& si
   if (!fd.ok()) return fd.error();
   const std::int64_t opened_ns = WallClockNanoseconds();
   struct stat status{};
-  if (fstat(fd.value().get(), &status) != 0) return SystemError(errno, range.path);
+  if (FreshStatus(fd.value(), status) != 0) return SystemError(errno, range.path);
   const std::optional<Attributes> before = AttributesOf(status);
   if (!before) return Special(range.path);
   if (before->type != FileType::kFile || before->version != range.version ||
