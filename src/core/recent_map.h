@@ -44,6 +44,14 @@ class RecentMap {
     }
   }
 
+  // The value of `key`, used now; null if it has none. Valid as Use's.
+  const Value* Find(const Key& key) {
+    const auto found = index_.find(key);
+    if (found == index_.end()) return nullptr;
+    order_.splice(order_.begin(), order_, found->second);
+    return &found->second->second;
+  }
+
   void Erase(const Key& key) {
     const auto found = index_.find(key);
     if (found == index_.end()) return;

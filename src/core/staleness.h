@@ -61,9 +61,14 @@ class ListingRule {
   // True: fetch the listing now. The count then starts again.
   bool Looked(std::uint64_t directory_hash, Clock::time_point now);
 
+  // The directory was too large to be listed for the sake of its names: not again within an hour.
+  void TooLarge(std::uint64_t directory_hash, Clock::time_point now);
+
  private:
+  static constexpr std::chrono::hours kTooLargeFor{1};
   struct Count {
     std::uint32_t lookups = 0;
+    Clock::time_point not_before;  // Not listed until then.
     Clock::time_point since;
   };
   RecentMap<std::uint64_t, Count, KeyHash> directories_;

@@ -69,6 +69,17 @@ TEST(ListingRule, FewLookupsNowAndThenDoNotAddUp) {
   for (int i = 0; i < 1000; ++i) EXPECT_FALSE(rule.Looked(7, At(std::chrono::seconds(3 * i))));
 }
 
+TEST(ListingRule, ADirectoryThatIsTooLargeIsNotListedAgainForAnHour) {
+  ListingRule rule;
+  for (std::uint32_t i = 1; i < ListingRule::kLookups; ++i) (void)rule.Looked(7, At({}));
+  EXPECT_TRUE(rule.Looked(7, At({})));
+  rule.TooLarge(7, At({}));
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(rule.Looked(7, At(std::chrono::seconds(i))));
+  int listings = 0;
+  for (int i = 0; i < 32; ++i) listings += rule.Looked(7, At(std::chrono::hours(1))) ? 1 : 0;
+  EXPECT_EQ(listings, 1);
+}
+
 TEST(ListingRule, ForgetsDirectoriesRatherThanGrow) {
   ListingRule rule;
   for (std::uint32_t i = 1; i < ListingRule::kLookups; ++i) (void)rule.Looked(7, At({}));

@@ -147,7 +147,9 @@ std::unique_ptr<Reply> SharedLookups::Ask(Question question, const RequestContex
   {
     MutexLock lock(mutex_);
     Kept& kept = question.list ? pages_ : names_;
-    const AnswerPointer known = kept.Use(key, [](const AnswerPointer&) {});
+    // A question must not push out an answer before it has one of its own.
+    const AnswerPointer* found = kept.Find(key);
+    const AnswerPointer known = found == nullptr ? nullptr : *found;
     const StalenessBound negative(std::min(max_age, kNegativeAgeMax));
     if (known && (known->status.ok() ? bound : negative).Usable(known->asked_at, now)) {
       waiting->Give(known);
@@ -247,6 +249,8 @@ void SharedLookups::KeepListing(const Question& name, Deadline asked_at, std::st
     after = page.value().next;
     if (after.empty()) return;
   }
+  MutexLock lock(mutex_);
+  listing_rule_.TooLarge(DirectoryHash64({}, name.store->uid, directory), asked_at);
 }
 
 void SharedLookups::Keep(const Question& question, AnswerPointer answer) {
