@@ -59,7 +59,9 @@ class Api {
   Result<HttpReply> CreateDataset(const HttpQuestion& question);
   Result<HttpReply> Apply(const HttpQuestion& question);
   Result<HttpReply> DeleteDocuments(const HttpQuestion& question);
-  Result<std::string> PutDocument(const DatasetSpec& spec, bool dry_run);
+  std::string_view ChangeBy(const DatasetSpec& spec) const;
+  Result<std::vector<std::string_view>> PutDocuments(const std::vector<Document>& documents,
+                                                     bool dry_run);
   Result<HttpReply> Wait(const HttpQuestion& question, const DatasetRecord& dataset);
   Result<HttpReply> Evict(const HttpQuestion& question, const DatasetRecord& dataset);
   Result<HttpReply> Verify(const HttpQuestion& question, const DatasetRecord& dataset);

@@ -26,36 +26,62 @@ Json ResultOf(const std::string& object, const std::string& name_space, std::str
 }
 
 // Runtimes are kept as they were written: the group that serves their datasets is this one.
-Result<std::string> PutRuntime(Registry& registry, const RuntimeSpec& spec, bool dry_run) {
+StoredObject ObjectOf(const RuntimeSpec& spec) {
+  return {.kind = spec.kind,
+          .namespace_name = spec.namespace_name,
+          .name = spec.name,
+          .generation = 0,
+          .json = ToJson(spec)};
+}
+
+Result<std::string_view> ChangeOf(Registry& registry, const StoredObject& object) {
   const Result<std::optional<StoredObject>> before =
-      registry.Find(spec.kind, spec.namespace_name, spec.name);
+      registry.Find(object.kind, object.namespace_name, object.name);
   if (!before.ok()) return before.error();
-  const std::string text = ToJson(spec);
-  if (before.value() && before.value()->json == text) return std::string("unchanged");
-  if (!dry_run) {
-    const Result<std::uint64_t> stored = registry.Put({.kind = spec.kind,
-                                                       .namespace_name = spec.namespace_name,
-                                                       .name = spec.name,
-                                                       .generation = 0,
-                                                       .json = text},
-                                                      std::nullopt);
-    if (!stored.ok()) return stored.error();
-  }
-  return std::string(before.value() ? "configured" : "created");
+  if (!before.value()) return ChangeName(DatasetChange::kCreated);
+  return ChangeName(before.value()->json == object.json ? DatasetChange::kUnchanged
+                                                        : DatasetChange::kConfigured);
 }
 
 }  // namespace
 
-Result<std::string> Api::PutDocument(const DatasetSpec& spec, bool dry_run) {
-  const DatasetKey name{spec.namespace_name, spec.name};
-  const DatasetPointer before = parts_.datasets.Find(name);
-  if (dry_run) {
-    if (before == nullptr) return std::string("created");
-    return std::string(ToJson(before->spec) == ToJson(spec) ? "unchanged" : "configured");
+std::string_view Api::ChangeBy(const DatasetSpec& spec) const {
+  const DatasetPointer before = parts_.datasets.Find({spec.namespace_name, spec.name});
+  if (before == nullptr) return ChangeName(DatasetChange::kCreated);
+  return ChangeName(ToJson(before->spec) == ToJson(spec) ? DatasetChange::kUnchanged
+                                                         : DatasetChange::kConfigured);
+}
+
+// What becomes of each document, in their order: of all of them or, after an error, of none.
+Result<std::vector<std::string_view>> Api::PutDocuments(const std::vector<Document>& documents,
+                                                        bool dry_run) {
+  std::vector<std::string_view> outcomes;
+  std::vector<DatasetSpec> datasets;
+  std::vector<StoredObject> runtimes;
+  for (const Document& document : documents) {
+    if (const auto* dataset = std::get_if<DatasetSpec>(&document.spec)) {
+      outcomes.push_back(ChangeBy(*dataset));
+      datasets.push_back(*dataset);
+      continue;
+    }
+    StoredObject runtime = ObjectOf(std::get<RuntimeSpec>(document.spec));
+    const Result<std::string_view> change = ChangeOf(parts_.registry, runtime);
+    if (!change.ok()) return change.error();
+    outcomes.push_back(change.value());
+    if (change.value() != ChangeName(DatasetChange::kUnchanged)) {
+      runtimes.push_back(std::move(runtime));
+    }
   }
-  const Result<DatasetChange> change = parts_.datasets.Put(spec, std::nullopt);
-  if (!change.ok()) return change.error();
-  return std::string(ChangeName(change.value()));
+  if (dry_run) return outcomes;
+  const Result<std::vector<DatasetChange>> changes =
+      parts_.datasets.PutAll(std::move(datasets), std::move(runtimes));
+  if (!changes.ok()) return changes.error();
+  // Somebody else may have changed them meanwhile, or the secrets that they refer to.
+  auto change = changes.value().begin();
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    if (std::holds_alternative<DatasetSpec>(documents[i].spec)) outcomes[i] = ChangeName(*change++);
+  }
+  return outcomes;
 }
 
 Result<HttpReply> Api::Apply(const HttpQuestion& question) {
@@ -64,23 +90,22 @@ Result<HttpReply> Api::Apply(const HttpQuestion& question) {
   Result<ParsedDocuments> parsed =
       ParseDocuments(request.value().documents, request.value().source);
   if (!parsed.ok()) return std::move(parsed).error();
+  const std::vector<Document>& documents = parsed.value().documents;
+  const Result<std::vector<std::string_view>> outcomes =
+      PutDocuments(documents, request.value().dry_run);
+  if (!outcomes.ok()) return outcomes.error();
   Json results = Json::array();
-  for (const Document& document : parsed.value().documents) {
-    if (const auto* dataset = std::get_if<DatasetSpec>(&document.spec)) {
-      const Result<std::string> result = PutDocument(*dataset, request.value().dry_run);
-      if (!result.ok()) return Error(result.error()).Within(document.where);
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    const std::string_view outcome = outcomes.value()[i];
+    if (const auto* dataset = std::get_if<DatasetSpec>(&documents[i].spec)) {
       const std::optional<NotBoundReason> not_bound = NotBound(*dataset);
       results.push_back(ResultOf(
-          "dataset.data.fluid.io/" + dataset->name, dataset->namespace_name, result.value(),
+          "dataset.data.fluid.io/" + dataset->name, dataset->namespace_name, outcome,
           not_bound ? fmt::format("NotBound ({}): {}", not_bound->reason, not_bound->message)
                     : ""));
     } else {
-      const auto& runtime = std::get<RuntimeSpec>(document.spec);
-      const Result<std::string> result =
-          PutRuntime(parts_.registry, runtime, request.value().dry_run);
-      if (!result.ok()) return Error(result.error()).Within(document.where);
-      results.push_back(
-          ResultOf(RuntimeObject(runtime), runtime.namespace_name, result.value(), ""));
+      const auto& runtime = std::get<RuntimeSpec>(documents[i].spec);
+      results.push_back(ResultOf(RuntimeObject(runtime), runtime.namespace_name, outcome, ""));
     }
   }
   if (!request.value().dry_run) Announce();

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <set>
 
 #include "base/check.h"
@@ -71,6 +72,33 @@ Result<MountSecrets> DecodeSecrets(const std::string& text, const std::string& p
     return Error(Code::kCorrupt, path + ": is not what Forebay wrote; give the secrets again");
   }
   return secrets;
+}
+
+StoredObject ObjectOf(const DatasetRecord& record) {
+  return {.kind = kKind,
+          .namespace_name = record.name.namespace_name,
+          .name = record.name.name,
+          .generation = 0,
+          .json = Encode(record)};
+}
+
+// Makes a new record what becomes of `before`, or of nothing. `secrets`: nothing keeps its own.
+DatasetChange Continue(DatasetRecord& record, const DatasetRecord* before,
+                       const std::optional<MountSecrets>& secrets) {
+  if (before == nullptr) {
+    record.uid = RandomUid();
+    record.secrets = secrets.value_or(MountSecrets());
+    return DatasetChange::kCreated;
+  }
+  record.secrets = secrets.value_or(before->secrets);
+  if (ToJson(before->spec) == ToJson(record.spec) && Same(before->secrets, record.secrets) &&
+      Same(before->resolved, record.resolved)) {
+    return DatasetChange::kUnchanged;
+  }
+  record.uid = SameBytes(before->spec, record.spec) ? before->uid : RandomUid();
+  record.refreshed = before->refreshed;
+  record.replicas = before->replicas;
+  return DatasetChange::kConfigured;
 }
 
 }  // namespace
@@ -246,25 +274,25 @@ Status DatasetTable::StoreSecrets(const DatasetRecord& record) const {
 }
 
 Status DatasetTable::Store(DatasetRecord record) {
-  const Result<std::uint64_t> stored = registry_.Put({.kind = kKind,
-                                                      .namespace_name = record.name.namespace_name,
-                                                      .name = record.name.name,
-                                                      .generation = 0,
-                                                      .json = Encode(record)},
-                                                     std::nullopt);
+  const Result<std::uint64_t> stored = registry_.Put(ObjectOf(record), std::nullopt);
   if (!stored.ok()) return stored.error();
+  Keep(std::move(record), stored.value());
+  return {};
+}
+
+// It is stored.
+void DatasetTable::Keep(DatasetRecord record, std::uint64_t generation) {
   const auto before = datasets_.find(record.name);
   if (before != datasets_.end()) {
     by_generation_.erase(before->second->generation);
-    if (before->second->uid != record.uid) Forget(*before->second, stored.value());
+    if (before->second->uid != record.uid) Forget(*before->second, generation);
   }
-  record.generation = stored.value();
-  generation_ = stored.value();
+  record.generation = generation;
+  generation_ = std::max(generation_, generation);
   by_uid_[record.uid] = record.name;
   by_generation_[record.generation] = record.name;
   const DatasetKey name = record.name;
   datasets_[name] = std::make_shared<const DatasetRecord>(std::move(record));
-  return {};
 }
 
 void DatasetTable::Forget(const DatasetRecord& record, std::uint64_t generation) {
@@ -276,8 +304,7 @@ void DatasetTable::Forget(const DatasetRecord& record, std::uint64_t generation)
   }
 }
 
-Result<DatasetChange> DatasetTable::Put(DatasetSpec spec,
-                                        const std::optional<MountSecrets>& secrets) {
+Result<DatasetRecord> DatasetTable::RecordOf(DatasetSpec spec) const {
   Result<DatasetSpec> valid = Validated(std::move(spec));
   if (!valid.ok()) return std::move(valid).error();
   DatasetRecord record;
@@ -285,24 +312,47 @@ Result<DatasetChange> DatasetTable::Put(DatasetSpec spec,
   record.name = {record.spec.namespace_name, record.spec.name};
   Bind(record);
   record.changed_at = Rfc3339(WallClockNanoseconds());
+  return record;
+}
+
+Result<std::vector<DatasetChange>> DatasetTable::PutAll(std::vector<DatasetSpec> specs,
+                                                        std::vector<StoredObject> others) {
+  std::vector<DatasetRecord> records;
+  for (DatasetSpec& spec : specs) {
+    Result<DatasetRecord> record = RecordOf(std::move(spec));
+    if (!record.ok()) return std::move(record).error();
+    records.push_back(std::move(record).value());
+  }
+  MutexLock lock(mutex_);
+  std::vector<DatasetChange> changes;
+  std::vector<StoredObject> objects;
+  for (DatasetRecord& record : records) {
+    const auto found = datasets_.find(record.name);
+    changes.push_back(
+        Continue(record, found == datasets_.end() ? nullptr : found->second.get(), std::nullopt));
+    if (changes.back() != DatasetChange::kUnchanged) objects.push_back(ObjectOf(record));
+  }
+  std::ranges::move(others, std::back_inserter(objects));
+  if (objects.empty()) return changes;
+  const Result<std::vector<std::uint64_t>> generations = registry_.PutAll(objects);
+  if (!generations.ok()) return generations.error();
+  auto generation = generations.value().begin();
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (changes[i] != DatasetChange::kUnchanged) Keep(std::move(records[i]), *generation++);
+  }
+  return changes;
+}
+
+Result<DatasetChange> DatasetTable::Put(DatasetSpec spec,
+                                        const std::optional<MountSecrets>& secrets) {
+  Result<DatasetRecord> made = RecordOf(std::move(spec));
+  if (!made.ok()) return std::move(made).error();
+  DatasetRecord record = std::move(made).value();
   MutexLock lock(mutex_);
   const auto found = datasets_.find(record.name);
-  DatasetChange change = DatasetChange::kCreated;
-  if (found == datasets_.end()) {
-    record.uid = RandomUid();
-    record.secrets = secrets.value_or(MountSecrets());
-  } else {
-    const DatasetRecord& before = *found->second;
-    record.secrets = secrets.value_or(before.secrets);
-    if (ToJson(before.spec) == ToJson(record.spec) && Same(before.secrets, record.secrets) &&
-        Same(before.resolved, record.resolved)) {
-      return DatasetChange::kUnchanged;
-    }
-    change = DatasetChange::kConfigured;
-    record.uid = SameBytes(before.spec, record.spec) ? before.uid : RandomUid();
-    record.refreshed = before.refreshed;
-    record.replicas = before.replicas;
-  }
+  const DatasetChange change =
+      Continue(record, found == datasets_.end() ? nullptr : found->second.get(), secrets);
+  if (change == DatasetChange::kUnchanged) return change;
   // Secrets first: a dataset must not be seen without them. If its row then cannot be written, the
   // file belongs to nothing, and is replaced by the next try.
   Status kept = StoreSecrets(record);

@@ -68,6 +68,10 @@ class DatasetTable {
   // or block size gives it a new uid: its paths then mean other bytes.
   Result<DatasetChange> Put(DatasetSpec spec, const std::optional<MountSecrets>& secrets)
       EXCLUDES(mutex_);
+  // The same for all of `specs`, whose names differ, with the secrets there are, and `others` are
+  // stored with them: all of it or, after an error, nothing.
+  Result<std::vector<DatasetChange>> PutAll(std::vector<DatasetSpec> specs,
+                                            std::vector<StoredObject> others) EXCLUDES(mutex_);
   Status Delete(const DatasetKey& name) EXCLUDES(mutex_);
   // What is known of its files counts as out of date from now on.
   Status Refresh(const DatasetKey& name) EXCLUDES(mutex_);
@@ -99,7 +103,9 @@ class DatasetTable {
 
   Result<DatasetPointer> Load(const StoredObject& object) const;
   void RemoveLeftSecrets() REQUIRES(mutex_);
+  Result<DatasetRecord> RecordOf(DatasetSpec spec) const;
   Status Store(DatasetRecord record) REQUIRES(mutex_);
+  void Keep(DatasetRecord record, std::uint64_t generation) REQUIRES(mutex_);
   // Resolves what the record refers to, and says if something keeps it from being bound.
   void Bind(DatasetRecord& record) const;
   Result<std::string> Resolve(const DatasetRecord& record, const std::string& source) const;

@@ -51,6 +51,31 @@ TEST_F(DatasetTableTest, SaysWhetherAnythingChanged) {
   EXPECT_EQ(table->Put(pinned, std::nullopt).value(), DatasetChange::kConfigured);
 }
 
+TEST_F(DatasetTableTest, PutsAllOrNone) {
+  const auto table = Open();
+  ASSERT_TRUE(table->Put(Spec("prices"), std::nullopt).ok());
+  const StoredObject runtime{"JuiceFSRuntime", "default", "prices", 0, "{}"};
+  const std::vector<DatasetSpec> specs = {Spec("prices", "s3://other/p"), Spec("news")};
+  registry_.fails = true;
+  EXPECT_FALSE(table->PutAll(specs, {runtime}).ok());
+  EXPECT_EQ(table->Find(kPrices)->spec.mounts[0].url, "s3://bucket/p");
+  EXPECT_EQ(table->All().size(), 1u);
+  registry_.fails = false;
+  DatasetSpec wrong = Spec("wrong", "no URL");
+  EXPECT_FALSE(table->PutAll({Spec("news"), wrong}, {}).ok());
+  EXPECT_EQ(table->All().size(), 1u);
+
+  const std::vector<DatasetChange> expected = {DatasetChange::kConfigured, DatasetChange::kCreated};
+  const std::uint64_t before = table->Since(0).generation;
+  EXPECT_EQ(table->PutAll(specs, {runtime}).value(), expected);
+  EXPECT_EQ(table->Since(before).datasets.size(), 2u);
+  EXPECT_EQ(table->Since(before).deleted.size(), 1u) << "what was prices is gone";
+  EXPECT_TRUE(registry_.objects.contains({"JuiceFSRuntime", "default", "prices"}));
+  EXPECT_EQ(table->PutAll(specs, {}).value(),
+            (std::vector<DatasetChange>{DatasetChange::kUnchanged, DatasetChange::kUnchanged}));
+  EXPECT_EQ(Open()->All().size(), 2u);
+}
+
 TEST_F(DatasetTableTest, OtherBytesGetAnotherUidAndOthersKeepTheirs) {
   const auto table = Open();
   ASSERT_TRUE(table->Put(Spec("prices"), std::nullopt).ok());

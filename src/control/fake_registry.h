@@ -36,6 +36,14 @@ class FakeRegistry : public Registry {
     stored.generation = ++generation_;
     return generation_;
   }
+  Result<std::vector<std::uint64_t>> PutAll(const std::vector<StoredObject>& all) override {
+    if (fails) return Error(Code::kUnavailable, "registry: disk full");
+    std::vector<std::uint64_t> generations;
+    for (const StoredObject& object : all) {
+      generations.push_back(Put(object, std::nullopt).value());
+    }
+    return generations;
+  }
   Result<std::uint64_t> Delete(const std::string& kind, const std::string& namespace_name,
                                const std::string& name,
                                std::optional<std::uint64_t> /*expected_generation*/) override {

@@ -66,7 +66,15 @@ std::vector<Step> Workload() {
             return StatusOf(registry.Delete("Dataset", "ns", "b", std::nullopt));
           },
           start,
-          put("Dataset", "c", 15'000)};
+          put("Dataset", "c", 15'000),
+          [](Registry& registry) {  // All, or none.
+            std::vector<StoredObject> objects;
+            for (const char* name : {"d", "a", "e"}) {
+              objects.push_back({"Dataset", "ns", name, 0, std::string(12'000, 'k')});
+            }
+            objects.push_back({"Runtime", "ns", "r", 0, "k"});
+            return StatusOf(registry.PutAll(objects));
+          }};
 }
 
 // What a cut left, and how many steps were acknowledged before.

@@ -55,6 +55,8 @@ class Registry {
   // kInvalidArgument if it has no kind or name.
   virtual Result<std::uint64_t> Put(const StoredObject& object,
                                     std::optional<std::uint64_t> expected_generation) = 0;
+  // Stores all of `objects` or, after an error, none. Returns their new generations.
+  virtual Result<std::vector<std::uint64_t>> PutAll(const std::vector<StoredObject>& objects) = 0;
   // Returns the registry's new generation. Errors: kNotFound; kStale as for Put.
   virtual Result<std::uint64_t> Delete(const std::string& kind, const std::string& namespace_name,
                                        const std::string& name,

@@ -95,6 +95,8 @@ class SqliteRegistry : public Registry {
   Result<std::uint64_t> Put(const StoredObject& object,
                             std::optional<std::uint64_t> expected_generation) override
       EXCLUDES(mutex_);
+  Result<std::vector<std::uint64_t>> PutAll(const std::vector<StoredObject>& objects) override
+      EXCLUDES(mutex_);
   Result<std::uint64_t> Delete(const std::string& kind, const std::string& namespace_name,
                                const std::string& name,
                                std::optional<std::uint64_t> expected_generation) override
@@ -109,6 +111,8 @@ class SqliteRegistry : public Registry {
   Result<std::optional<StoredObject>> FindLocked(const std::string& kind,
                                                  const std::string& namespace_name,
                                                  const std::string& name) REQUIRES(mutex_);
+  // In the transaction that is open.
+  Result<std::uint64_t> Write(const StoredObject& object) REQUIRES(mutex_);
   Status CheckSchema() REQUIRES(mutex_);
 
   Mutex mutex_;
@@ -204,9 +208,6 @@ Status CheckExpected(const std::optional<StoredObject>& stored, const std::strin
 
 Result<std::uint64_t> SqliteRegistry::Put(const StoredObject& object,
                                           std::optional<std::uint64_t> expected_generation) {
-  if (object.kind.empty() || object.name.empty()) {
-    return Error(Code::kInvalidArgument, "an object needs a kind and a name");
-  }
   MutexLock lock(mutex_);
   Transaction transaction(file_);
   if (!transaction.began().ok()) return transaction.began().error();
@@ -215,12 +216,38 @@ Result<std::uint64_t> SqliteRegistry::Put(const StoredObject& object,
   if (!stored.ok()) return stored.error();
   Status status = CheckExpected(stored.value(), object.name, expected_generation);
   if (!status.ok()) return std::move(status).error();
+  Result<std::uint64_t> generation = Write(object);
+  if (!generation.ok()) return generation;
+  status = transaction.Commit();
+  if (!status.ok()) return std::move(status).error();
+  return generation;
+}
+
+Result<std::vector<std::uint64_t>> SqliteRegistry::PutAll(
+    const std::vector<StoredObject>& objects) {
+  MutexLock lock(mutex_);
+  Transaction transaction(file_);
+  if (!transaction.began().ok()) return transaction.began().error();
+  std::vector<std::uint64_t> generations;
+  for (const StoredObject& object : objects) {
+    const Result<std::uint64_t> generation = Write(object);
+    if (!generation.ok()) return generation.error();
+    generations.push_back(generation.value());
+  }
+  Status status = transaction.Commit();
+  if (!status.ok()) return std::move(status).error();
+  return generations;
+}
+
+Result<std::uint64_t> SqliteRegistry::Write(const StoredObject& object) {
+  if (object.kind.empty() || object.name.empty()) {
+    return Error(Code::kInvalidArgument, "an object needs a kind and a name");
+  }
   Result<std::uint64_t> generation = Count(file_, "generation");
   if (!generation.ok()) return generation;
   Statement put(file_, "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)");
   put.Bind(object.kind).Bind(object.namespace_name).Bind(object.name);
-  status = put.Bind(generation.value()).Bind(object.json).Finish();
-  if (status.ok()) status = transaction.Commit();
+  Status status = put.Bind(generation.value()).Bind(object.json).Finish();
   if (!status.ok()) return std::move(status).error();
   return generation;
 }

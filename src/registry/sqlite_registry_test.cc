@@ -100,6 +100,17 @@ TEST_F(SqliteRegistryTest, RefusesWhatExpectedSomethingElse) {
   EXPECT_EQ(CodeOf(registry->Put({"", "", "a", 0, ""}, std::nullopt)), Code::kInvalidArgument);
 }
 
+TEST_F(SqliteRegistryTest, StoresAllOfManyOrNone) {
+  const auto registry = Open();
+  const std::vector<std::uint64_t> generations = {1, 2, 3};
+  EXPECT_EQ(registry->PutAll({Dataset("a"), Dataset("b"), Dataset("a", "2")}).value(), generations);
+  EXPECT_EQ(registry->Find("Dataset", "default", "a").value()->json, "2");
+  EXPECT_EQ(registry->PutAll({Dataset("c"), Dataset("")}).error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(registry->List("Dataset").value().size(), 2u);
+  EXPECT_EQ(registry->Generation().value(), 3u);
+  EXPECT_TRUE(registry->PutAll({}).value().empty());
+}
+
 TEST_F(SqliteRegistryTest, CountsStarts) {
   EXPECT_EQ(Open()->NextGeneration().value(), 1u);
   const auto registry = Open();
