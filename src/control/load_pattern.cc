@@ -1,28 +1,46 @@
 #include <string_view>
+#include <vector>
 
 #include "control/loads.h"
 
 namespace forebay {
 namespace {
 
-// Whether `text` matches `glob` as a whole. Linear in the text for each '*'.
-bool GlobMatches(std::string_view glob, std::string_view text) {
-  while (!glob.empty()) {
-    if (glob.front() == '*') {
-      const bool across = glob.starts_with("**");
-      glob.remove_prefix(across ? 2 : 1);
-      for (std::size_t taken = 0;; ++taken) {
-        if (GlobMatches(glob, text.substr(taken))) return true;
-        if (taken == text.size() || (!across && text[taken] == '/')) return false;
+// Where in a glob one may be after some text, all at once: so no glob takes longer than its length
+// times that of the text.
+class Glob {
+ public:
+  explicit Glob(std::string_view glob) : glob_(glob), at_(glob.size() + 1), next_(glob.size() + 1) {
+    Enter(at_, 0);
+  }
+
+  void Take(char c) {
+    next_.assign(next_.size(), false);
+    for (std::size_t i = 0; i < glob_.size(); ++i) {
+      if (!at_[i]) continue;
+      if (glob_[i] == '*') {
+        if (c != '/' || StarsAt(i) == 2) Enter(next_, i);
+      } else if (glob_[i] == '?' ? c != '/' : c == glob_[i]) {
+        Enter(next_, i + 1);
       }
     }
-    if (text.empty()) return false;
-    if (glob.front() == '?' ? text.front() == '/' : glob.front() != text.front()) return false;
-    glob.remove_prefix(1);
-    text.remove_prefix(1);
+    at_.swap(next_);
   }
-  return text.empty();
-}
+
+  bool Matches() const { return at_.back(); }
+
+ private:
+  std::size_t StarsAt(std::size_t i) const { return glob_.substr(i).starts_with("**") ? 2 : 1; }
+  // Stars may stand for nothing.
+  void Enter(std::vector<bool>& places, std::size_t i) const {
+    places[i] = true;
+    while (i < glob_.size() && glob_[i] == '*') places[i += StarsAt(i)] = true;
+  }
+
+  const std::string_view glob_;
+  std::vector<bool> at_;
+  std::vector<bool> next_;
+};
 
 std::string_view Trimmed(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
@@ -40,10 +58,12 @@ bool PatternMatches(const std::string& pattern, const std::string& path) {
     return true;
   }
   // A glob means a file, or a directory with all that is in it.
-  for (std::size_t end = path.find('/');; end = path.find('/', end + 1)) {
-    if (GlobMatches(wanted, std::string_view(path).substr(0, end))) return true;
-    if (end == std::string::npos) return false;
+  Glob glob(wanted);
+  for (const char c : path) {
+    if (c == '/' && glob.Matches()) return true;
+    glob.Take(c);
   }
+  return glob.Matches();
 }
 
 }  // namespace forebay

@@ -25,6 +25,19 @@ TEST(LoadPattern, StarsStayWithinAComponent) {
   EXPECT_TRUE(PatternMatches("20*", "2024/AAPL.bin"));  // A directory with all that is in it.
 }
 
+// One that tries all ways to place the stars does not end.
+TEST(LoadPattern, ManyStarsTakeNoLonger) {
+  std::string stars;
+  for (int i = 0; i < 100; ++i) stars += i % 2 == 0 ? "**a" : "*a";
+  const std::string as(4000, 'a');
+  EXPECT_TRUE(PatternMatches(stars, as));
+  EXPECT_FALSE(PatternMatches(stars + "b", as));
+  EXPECT_TRUE(PatternMatches("***", "a/b"));
+  EXPECT_TRUE(PatternMatches("a*", "a"));
+  EXPECT_TRUE(PatternMatches("*/b*", "a/b/c/d"));
+  EXPECT_FALSE(PatternMatches("*/c", "a/b/c"));
+}
+
 TEST(LoadPattern, ANameWithAStarIsMeantLiterally) {
   EXPECT_TRUE(PatternMatches("a*b", "a*b"));
 }
