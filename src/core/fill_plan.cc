@@ -34,16 +34,18 @@ FillStep NextFillStep(const FillView& view, const FillQuestion& question,
   return {FillAction::kUpstream, {}};
 }
 
-bool MayJoinFill(const FillView& view, const FillQuestion& question, FillAction under_way) {
+bool MayJoinFill(const FillView& view, const FillQuestion& question,
+                 std::optional<FillAction> under_way) {
+  const FillAction at = under_way.value_or(FillAction::kAskHolder);  // The worst.
   switch (question.asker) {
     case FillAsker::kReader: return true;
     case FillAsker::kHolder:
       // Within one map each asks only those before it. By two maps, two may take each other for
       // the home.
-      return under_way != FillAction::kAskHolder || question.epoch == view.epoch;
+      return at != FillAction::kAskHolder || question.epoch == view.epoch;
     case FillAsker::kNewHome:
       // Whatever else it waits for may be waiting for the asker.
-      return under_way == FillAction::kUpstream;
+      return at == FillAction::kUpstream;
   }
   CHECK(false);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include "core/ring.h"
@@ -59,8 +60,9 @@ FillStep NextFillStep(const FillView& view, const FillQuestion& question,
                       const std::function<bool(std::string_view)>& may_ask);
 
 // Whether `question` may wait for a fill of its block that is at `under_way` (kAskHolder,
-// kAskBefore or kUpstream). If not, do as NextFillStep says of the question if that is a refusal or
-// a refresh, else refuse with kNotHere.
-bool MayJoinFill(const FillView& view, const FillQuestion& question, FillAction under_way);
+// kAskBefore or kUpstream; nothing: not known, as it is only being begun). If not, do as
+// NextFillStep says of the question if that is a refusal or a refresh, else refuse with kNotHere.
+bool MayJoinFill(const FillView& view, const FillQuestion& question,
+                 std::optional<FillAction> under_way);
 
 }  // namespace forebay

@@ -111,7 +111,8 @@ TEST_F(FillPlan, TheMaskedAreNotAsked) {
 
 TEST_F(FillPlan, NobodyWaitsInACircle) {
   const FillView view = View(holders_[0]);
-  const auto may = [this, &view](FillAsker asker, std::uint64_t epoch, FillAction under_way) {
+  const auto may = [this, &view](FillAsker asker, std::uint64_t epoch,
+                                 std::optional<FillAction> under_way) {
     return MayJoinFill(view, {hash_, asker, epoch}, under_way);
   };
   for (const FillAction any :
@@ -125,6 +126,11 @@ TEST_F(FillPlan, NobodyWaitsInACircle) {
   EXPECT_TRUE(may(FillAsker::kNewHome, kEpoch - 1, FillAction::kUpstream));
   EXPECT_FALSE(may(FillAsker::kNewHome, kEpoch + 1, FillAction::kAskBefore));
   EXPECT_FALSE(may(FillAsker::kNewHome, kEpoch, FillAction::kAskHolder));
+  // Only being begun: it may come to wait for anybody.
+  EXPECT_TRUE(may(FillAsker::kReader, kEpoch - 1, std::nullopt));
+  EXPECT_TRUE(may(FillAsker::kHolder, kEpoch, std::nullopt));
+  EXPECT_FALSE(may(FillAsker::kHolder, kEpoch - 1, std::nullopt));
+  EXPECT_FALSE(may(FillAsker::kNewHome, kEpoch, std::nullopt));
 }
 
 }  // namespace

@@ -266,9 +266,13 @@ std::unique_ptr<Reply> BlockService::Read(ReadBlock request, const RequestContex
   }
   if (!looked && (context.flags & kFlagRecheck) != 0) Recheck(key);
 
-  const auto may_use = [this, &wanted](const BlockHandle& handle) {
-    return handle.state() != BlockHandle::State::kFilling ||
-           parts_.fills.MayJoin(wanted.key, wanted.question);
+  const auto filling = [](const BlockHandle& handle) {
+    return handle.state() == BlockHandle::State::kFilling;
+  };
+  const auto may_use = [&](const BlockHandle& handle) {
+    // The second time: it may have ended meanwhile.
+    return !filling(handle) || parts_.fills.MayJoin(wanted.key, wanted.question) ||
+           !filling(handle);
   };
   std::optional<BlockHandle> found = parts_.tier.Find(key);
   if (found && may_use(*found)) return Serve(std::move(wanted), *std::move(found), std::nullopt);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -213,9 +214,9 @@ bool Fills::MayJoin(const BlockKey& key, const FillQuestion& question) {
   const std::shared_ptr<const GroupView> view = group_.view();
   MutexLock lock(mutex_);
   const auto flight = flights_.find(key);
-  if (flight == flights_.end()) return true;  // It has ended.
-  return MayJoinFill(ViewOf(*view, view->map.epoch, peers_.self()), question,
-                     flight->second.under_way);
+  std::optional<FillAction> under_way;
+  if (flight != flights_.end()) under_way = flight->second.under_way;
+  return MayJoinFill(ViewOf(*view, view->map.epoch, peers_.self()), question, under_way);
 }
 
 void Fills::End(Task& task, Status outcome, bool keep) {

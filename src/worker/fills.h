@@ -65,7 +65,7 @@ class Fills {
 
   // What a fill for `question` would begin with. `looked`: control was asked for news just now.
   FillAction FirstStep(const FillQuestion& question, bool looked);
-  // Whether `question` may wait for the fill of `key` that is under way.
+  // Whether `question` may wait for the fill of `key` that is under way, or is being begun.
   bool MayJoin(const BlockKey& key, const FillQuestion& question) EXCLUDES(mutex_);
 
  private:

@@ -8,6 +8,7 @@ MAGIC = b"FBY1"
 HEADER = struct.Struct("<4sBBHIIQQQQIIHHI")
 HELLO, WELCOME, READ_BLOCK, BLOCK_DATA, STAT, STAT_REPLY = 1, 2, 3, 4, 5, 6
 LIST, LIST_REPLY, ACK, CANCEL, ERROR, PING, PONG = 7, 8, 9, 10, 11, 12, 13
+GROUP, GROUP_REPLY = 14, 15
 FILL_ONLY, INSIST, RECHECK, PEER, LAST, FILLED, FROM_PEER = 1, 2, 4, 8, 16, 32, 64
 NOT_HERE, INVALID_ARGUMENT, DENIED = 1, 3, 9  # Codes of an Error.
 GRANULE = 64 << 10
@@ -59,7 +60,7 @@ class Frame:
         return head + struct.pack("<I", crc32c(head)) + self.body + self.payload
 
     def message(self):
-        """The text of an Error."""
+        """The text of an Error or a GroupReply."""
         (length,) = struct.unpack_from("<I", self.body)
         return self.body[4:4 + length].decode()
 
@@ -86,12 +87,16 @@ class WireClient:
     """One connection. Reads nothing unless told to."""
 
     def __init__(self, address, receive_buffer=None):
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.socket()
+        if address.startswith("unix:"):
+            family, peer = socket.AF_UNIX, address.removeprefix("unix:")
+        else:
+            host, port = address.rsplit(":", 1)
+            family, peer = socket.AF_INET, (host, int(port))
+        self.socket = socket.socket(family)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(20)
-        self.socket.connect((host, int(port)))
+        self.socket.connect(peer)
         self.acked = 0
         self._next_id = 1
 
