@@ -14,6 +14,9 @@ constexpr std::size_t kSmallPerBlock = 8;
 // So many holders may send a read on; then the less busy of them is insisted upon.
 constexpr std::size_t kRefusalsMax = 2;
 
+// A read that waits for its turn at the upstream looks so often for a worker that is well again.
+constexpr std::chrono::milliseconds kReturnAfter{200};
+
 template <typename T>
 bool Contains(const std::vector<T>& all, T one) {
   return std::find(all.begin(), all.end(), one) != all.end();
@@ -56,13 +59,24 @@ BlockReads::Id BlockReads::Start(BlockWant want) {
   return id;
 }
 
+bool BlockReads::WasAsked(const Read& read, const WorkerRef& worker) {
+  const bool silent = std::ranges::any_of(read.silent, [&worker](const Silent& asked) {
+    return asked.worker == worker && worker->link->last_heard() <= asked.until;
+  });
+  return silent || Contains(read.failed, worker) || Contains(read.refused, worker);
+}
+
+// Not to be insisted upon either.
+void BlockReads::GiveUpOn(Read& read, const WorkerRef& worker) {
+  std::erase(read.refused, worker);
+  read.failed.push_back(worker);
+}
+
 // The next to ask: a holder that was not asked yet, else one that refused for want of room, else
 // who acts as home when no holder answers, else the upstream.
 void BlockReads::AskNext(Id id, Read& read) {
   if (!backends_.workers.empty()) {
-    const auto was_asked = [&read](const WorkerRef& worker) {
-      return Contains(read.failed, worker) || Contains(read.refused, worker);
-    };
+    const auto was_asked = [&read](const WorkerRef& worker) { return WasAsked(read, worker); };
     std::vector<WorkerRef> fresh =
         backends_.workers.Holders(read.key, read.want.file->store->rules.replicas);
     const std::size_t holders = fresh.size();
@@ -137,6 +151,7 @@ std::shared_ptr<Arrival> BlockReads::MakeArrival(Id id, const Read& read, std::u
 
 void BlockReads::AskUpstream(Id id, Read& read) {
   read.at_upstream = true;
+  read.return_at = Clock::now() + kReturnAfter;
   read.arrival = nullptr;
   ++read.attempt;
   std::span<std::byte> destination = read.want.destination;
@@ -241,8 +256,7 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
       window_->Replied(outcome.load.queue_depth);
       if (Contains(read.refused, worker)) {
         // Refused although insisted upon: it takes no more from anybody.
-        std::erase(read.refused, worker);
-        read.failed.push_back(worker);
+        GiveUpOn(read, worker);
       } else {
         read.refused.push_back(worker);
       }
@@ -254,16 +268,16 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
         read.rechecked.push_back(worker);
         if (workers.Ask(std::span(&worker, 1))) return AskWorker(id, read, worker, false);
       }
-      read.failed.push_back(worker);
+      GiveUpOn(read, worker);
       return AskNext(id, read);
     case Code::kStale:  // Whoever holds the block by the newer map is asked at once.
       workers.AnsweredOther(worker);
-      if (workers.epoch() <= read.asked_epoch) read.failed.push_back(worker);
+      if (workers.epoch() <= read.asked_epoch) GiveUpOn(read, worker);
       return AskNext(id, read);
     case Code::kNotHere:
     case Code::kDeadlineExceeded:  // Of a fill that somebody else began earlier; ours is not over.
       workers.Answered(worker, read.key.file, outcome.load);
-      read.failed.push_back(worker);
+      GiveUpOn(read, worker);
       return AskNext(id, read);
     case Code::kUnavailable:
     case Code::kInternal:
@@ -274,7 +288,7 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
       } else {
         workers.Failed(worker);
       }
-      read.failed.push_back(worker);
+      GiveUpOn(read, worker);
       return AskNext(id, read);
     case Code::kNotFound:
     case Code::kInvalidArgument:  // Also a refused handshake: its words say what to change.
@@ -295,6 +309,8 @@ void BlockReads::CheckTime(Clock::time_point now) {
       End(id, Error(Code::kDeadlineExceeded, "no answer within the deadline"));
     } else if (!read.at_upstream) {
       CheckWorker(id, read, now);
+    } else if (now >= read.return_at) {
+      ReturnToWorkers(id, read, now);
     }
   }
 }
@@ -306,15 +322,31 @@ void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
     link.Cancel(read.call);
     if (Pinged(read)) {
       backends_.workers.Failed(read.worker);
+      std::erase(read.refused, read.worker);
+      read.silent.push_back({read.worker, now});
     } else {  // It lives, and is only slow.
       backends_.workers.Abandoned(read.worker);
+      GiveUpOn(read, read.worker);
     }
-    read.failed.push_back(read.worker);
     AskNext(id, read);
   } else if (!Pinged(read) && now >= PingAt(read)) {
     read.pinged_at = now;
     link.Ping();
   }
+}
+
+// When all workers stood still for a moment, thousands of reads may wait for the few connections to
+// the upstream, which was to be spared.
+void BlockReads::ReturnToWorkers(Id id, Read& read, Clock::time_point now) {
+  read.return_at = now + kReturnAfter;
+  std::vector<WorkerRef> holders =
+      backends_.workers.Holders(read.key, read.want.file->store->rules.replicas);
+  std::erase_if(holders, [&read](const WorkerRef& worker) { return WasAsked(read, worker); });
+  WorkerRef worker = backends_.workers.Ask(holders);
+  if (!worker) return;
+  if (!backends_.upstream_reads.Withdraw(read.job)) return backends_.workers.Abandoned(worker);
+  if (read.want.pool) read.want.pool->Put(std::move(read.buffer));
+  AskWorker(id, read, std::move(worker), false);
 }
 
 // Leaves the upstream half of a short deadline.
@@ -348,7 +380,10 @@ Clock::time_point BlockReads::NextCheck() const {
   Clock::time_point next = Clock::time_point::max();
   for (const auto& [id, read] : reads_) {
     next = std::min(next, read.want.deadline);
-    if (read.at_upstream) continue;
+    if (read.at_upstream) {
+      if (!backends_.workers.empty()) next = std::min(next, read.return_at);
+      continue;
+    }
     next = std::min(next, GiveUpAt(read));
     if (!Pinged(read)) next = std::min(next, PingAt(read));
   }

@@ -82,11 +82,18 @@ class BlockReads {
     Chunk chunk = {};
   };
 
-  // Where a read is now. Workers in `failed` and `refused` were asked and did not help.
+  // Was asked, and did not even answer a ping until then.
+  struct Silent {
+    WorkerRef worker;
+    Clock::time_point until;
+  };
+
+  // Where a read is now. Workers in `failed`, `silent` and `refused` were asked and did not help.
   struct Read {
     BlockWant want;
     BlockKey key;
     std::vector<WorkerRef> failed;
+    std::vector<Silent> silent;
     std::vector<WorkerRef> refused;  // Overloaded: they may be insisted upon.
     std::vector<WorkerRef> rechecked;
     std::uint32_t attempt = 0;  // Outcomes of earlier ones are ignored.
@@ -94,6 +101,7 @@ class BlockReads {
     WorkerRef worker;              // If not at_upstream.
     Channel::CallId call = 0;      // If not at_upstream.
     UpstreamReads::JobId job = 0;  // If at_upstream.
+    Clock::time_point return_at;   // If at_upstream: when to look whether a worker is well again.
     std::shared_ptr<Arrival> arrival;
     std::size_t handed_on = 0;      // Bytes, in chunks.
     BlockBuffer buffer;             // For the rest, if chunks are wanted and it is at_upstream.
@@ -102,6 +110,8 @@ class BlockReads {
     Clock::time_point pinged_at;
   };
 
+  static bool WasAsked(const Read& read, const WorkerRef& worker);
+  static void GiveUpOn(Read& read, const WorkerRef& worker);
   void AskNext(Id id, Read& read);
   void AskWorker(Id id, Read& read, WorkerRef worker, bool insist);
   void AskUpstream(Id id, Read& read);
@@ -113,6 +123,7 @@ class BlockReads {
   void End(Id id, Status status);
   void CheckTime(Clock::time_point now);
   void CheckWorker(Id id, Read& read, Clock::time_point now);
+  void ReturnToWorkers(Id id, Read& read, Clock::time_point now);
   // When something is to be done about a silent worker: first to ping it, then to give it up.
   Clock::time_point PingAt(const Read& read) const;
   Clock::time_point GiveUpAt(const Read& read) const;

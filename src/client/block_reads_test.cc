@@ -148,6 +148,38 @@ TEST(BlockReads, ASlowWorkerIsGivenUpLate) {
   EXPECT_GT(pool.workers[0]->pings(), 1);
 }
 
+// All workers stood still for a moment: what then waits for its turn at the store returns to them.
+TEST(BlockReads, WaitingForTheUpstreamEndsWhenAWorkerLivesAgain) {
+  constexpr std::size_t kBlocks = 24;
+  ReadLimits limits = FakePool::FakeLimits();
+  limits.stall_patience = 20ms;
+  FakePool pool(1, limits);
+  FakeWorker& worker = *pool.workers[0];
+  worker.Play(0, kBlocks, Trick::kStop);
+  pool.store.Hang();
+  const auto file = pool.Put("a", "v1", kBlocks * kFakeBlockBytes);
+  std::vector<std::byte> bytes(file->attributes.size);
+  BlockReads reads(pool.backends);
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    reads.Start(BlockWant{file, i * kFakeBlockBytes,
+                          std::span(bytes).subspan(i * kFakeBlockBytes, kFakeBlockBytes),
+                          Clock::now() + 60s});
+  }
+  const Deadline end = Clock::now() + 50s;
+  while (pool.store.reads() == 0 && !Passed(end)) (void)reads.Next(Clock::now() + 5ms, {});
+  worker.Wake();
+  std::size_t ended = 0;
+  // At most as many as read from it at once stay with the store.
+  while (ended < kBlocks - 16 && !Passed(end)) {
+    if (const auto read = reads.Next(Clock::now() + 5ms, {})) {
+      EXPECT_TRUE(read->status.ok());
+      ++ended;
+    }
+  }
+  EXPECT_GE(ended, kBlocks - 16);
+  EXPECT_GE(pool.backends.peer_bytes, ended * kFakeBlockBytes);
+}
+
 TEST(BlockReads, NoAnswerFromAnywhereEndsAtTheDeadline) {
   FakePool pool(0);
   pool.store.Hang();

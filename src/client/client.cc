@@ -60,7 +60,7 @@ GroupMap MapOf(const MembersFile& file) {
 }
 
 // `base` is what all channels have in common.
-Workers::LinkFactory ChannelLinks(ChannelOptions base) {
+Workers::LinkFactory ChannelLinks(const ChannelOptions& base) {
   return [base](const std::string& text,
                 Workers::OnNewer on_newer) -> Result<std::unique_ptr<WorkerLink>> {
     Result<Address> address = ParseAddress(text);

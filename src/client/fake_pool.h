@@ -13,7 +13,7 @@
 
 namespace forebay {
 
-inline constexpr std::uint32_t kFakeBlockBytes = 128u << 10;
+inline constexpr std::uint64_t kFakeBlockBytes = 128u << 10;
 
 // Hands calls on to the one store of the test, which outlives the client.
 class UpstreamLink : public Upstream {

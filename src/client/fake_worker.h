@@ -106,6 +106,12 @@ class FakeWorker : public WorkerLink {
     MutexLock lock(mutex_);
     stopped_ = true;
   }
+  // Lives again.
+  void Wake() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    stopped_ = false;
+    last_heard_ = Clock::now();
+  }
   std::uint64_t asked_epoch() const { return epoch_; }
   void FailLookups(Code code) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);

@@ -104,6 +104,15 @@ void UpstreamReads::Cancel(JobId id) {
   while (jobs_.contains(id)) changed_.Wait(mutex_);
 }
 
+bool UpstreamReads::Withdraw(JobId id) {
+  MutexLock lock(mutex_);
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end() || found->second->running) return false;
+  std::erase(waiting_, id);
+  jobs_.erase(found);
+  return true;
+}
+
 void UpstreamReads::Run(std::stop_token stop) {
   JobId id = 0;
   while (const std::shared_ptr<Job> job = Take(id, stop)) {

@@ -44,6 +44,8 @@ class UpstreamReads {
   // After this returned, the job writes no more and its `done` is not called any more. Waits for a
   // running job to obey its stop: at most 100 ms.
   void Cancel(JobId id) EXCLUDES(mutex_);
+  // Takes the job back, as Cancel does, if it still waits for its turn. False: it has begun.
+  bool Withdraw(JobId id) EXCLUDES(mutex_);
 
  private:
   struct Job {

@@ -174,6 +174,9 @@ WorkerRef Workers::Ask(std::span<const WorkerRef> workers) {
   std::vector<std::uint32_t> numbers;
   for (const WorkerRef& worker : workers) numbers.push_back(worker->number);
   MutexLock lock(mutex_);
+  for (const WorkerRef& worker : workers) {
+    chooser_.Heard(worker->number, worker->link->last_heard());
+  }
   const std::optional<std::size_t> place = chooser_.Choose(numbers, now);
   if (!place) return nullptr;
   chooser_.Sent(numbers[*place], now);

@@ -52,6 +52,14 @@ TEST(Workers, AStaleAnswerBringsTheMapAndTheReadGoesOnByIt) {
   for (const FakeWorker* worker : pool.workers) EXPECT_EQ(worker->asked_epoch(), 2u);
 }
 
+TEST(Workers, WhoRefusedForTheOldMapIsAskedByTheNewer) {
+  FakePool pool(1);
+  pool.workers[0]->SetEpoch(2, MapJson(2, 1), true);
+  ASSERT_TRUE(Read(pool, pool.Put("a", "v1", kSize)).ok());
+  EXPECT_EQ(pool.store.reads(), 0);
+  EXPECT_EQ(pool.calls(), 2 * kBlocks);
+}
+
 TEST(Workers, ALookupFollowsAStaleAnswerToo) {
   FakePool pool(3);
   pool.Put("d/a", "v1", 7);

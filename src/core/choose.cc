@@ -22,7 +22,12 @@ void Breaker::Answered() {
   pause_ = kPauseMin;
 }
 
+void Breaker::Heard(Clock::time_point at) {
+  if (open() && at > failed_at_) Answered();
+}
+
 void Breaker::Failed(Clock::time_point now) {
+  failed_at_ = now;
   if (open()) {
     if (!probing_) return;
     pause_ = std::min<Clock::duration>(2 * pause_, kPauseMax);

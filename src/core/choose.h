@@ -34,6 +34,9 @@ class Breaker {
   void Answered();
   // The transport failed: refused, reset, no answer in time.
   void Failed(Clock::time_point now);
+  // Some sign of life came at `at`. After the newest failure it closes the breaker: a machine that
+  // stood still for a moment is not avoided for seconds.
+  void Heard(Clock::time_point at);
 
   bool open() const { return failures_ >= kFailures; }
 
@@ -41,6 +44,7 @@ class Breaker {
   std::uint32_t failures_ = 0;
   bool probing_ = false;  // A failure of any other request tells nothing new.
   Clock::duration pause_ = kPauseMin;
+  Clock::time_point failed_at_ = Clock::time_point::min();
   Clock::time_point try_at_ = Clock::time_point::min();  // While open: when a probe may go.
 };
 
@@ -65,6 +69,7 @@ class Chooser {
   void Sent(std::uint32_t worker, Clock::time_point now);
   void Answered(std::uint32_t worker, std::uint32_t queue_depth, Clock::time_point now);
   void Failed(std::uint32_t worker, Clock::time_point now);
+  void Heard(std::uint32_t worker, Clock::time_point at) { At(worker).breaker.Heard(at); }
   // Given up by us; says nothing about the worker.
   void Abandoned(std::uint32_t worker);
 

@@ -57,6 +57,16 @@ TEST(Breaker, WaitsLongerAfterEveryFailedProbeUpToTenSeconds) {
   }
 }
 
+TEST(Breaker, ASignOfLifeClosesIt) {
+  Breaker breaker;
+  for (int i = 0; i < 3; ++i) breaker.Failed(At(10));
+  breaker.Heard(At(10));
+  EXPECT_FALSE(breaker.MayTry(At(12))) << "that was before";
+  breaker.Heard(At(11));
+  EXPECT_TRUE(breaker.MayTry(At(12)));
+  EXPECT_FALSE(breaker.open());
+}
+
 TEST(Breaker, FailuresOfRequestsSentBeforeItOpenedTellNothingNew) {
   Breaker breaker;
   for (int i = 0; i < 20; ++i) breaker.Failed(At(i));
