@@ -15,7 +15,8 @@ std::uint64_t AgeMilliseconds(Clock::time_point asked_at, Clock::time_point now)
 bool ListingRule::Looked(std::uint64_t directory_hash, Clock::time_point now) {
   Count& count = directories_.Use(directory_hash, [](const Count&) {});
   if (now < count.not_before) return false;
-  if (count.lookups == 0 || now - count.since > kWindow) count = {0, now, {}};
+  if (count.lookups == 0 || now - count.since > kWindow)
+    count = {.lookups = 0, .not_before = {}, .since = now};
   if (++count.lookups < kLookups) return false;
   count.lookups = 0;
   return true;

@@ -137,7 +137,7 @@ class Channel {
  private:
   // What waits for a reply in one frame.
   struct Question {
-    FrameType expected;
+    FrameType expected{};
     std::optional<Result<std::vector<std::byte>>> reply;
   };
   enum class CallState {

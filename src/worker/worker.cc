@@ -133,7 +133,7 @@ Status Worker::State::MakeTier(const WorkerOptions& options, std::uint32_t block
   tier_options.own_mount = options.own_mount;
   tier_options.quota_bytes = options.memory_bytes;
   tier_options.block_bytes = block_bytes;
-  Result<std::unique_ptr<MemoryTier>> made = MemoryTier::Create(std::move(tier_options));
+  Result<std::unique_ptr<MemoryTier>> made = MemoryTier::Create(tier_options);
   if (!made.ok()) return std::move(made).error();
   tier = std::move(made).value();
   MemoryTier* raw = tier.get();

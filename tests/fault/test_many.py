@@ -1,8 +1,11 @@
 """Many of everything in one group: waits at a time, and datasets."""
 
 import concurrent.futures
+import contextlib
+import json
 import os
 import pathlib
+import resource
 import sys
 import time
 import unittest
@@ -12,6 +15,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "e2e")]
 import group_case  # noqa: E402
 import harness  # noqa: E402
 from group_case import content  # noqa: E402
+from wire_client import GROUP, GROUP_REPLY, WELCOME, Frame, WireClient, sealed, text  # noqa: E402
 
 MIB = 1 << 20
 MANY = 10_000
@@ -21,6 +25,29 @@ IDLE_MAX = 0.03
 
 
 class ManyAsk(group_case.GroupTest):
+    def test_two_thousand_ask_one_worker_for_the_map_at_once(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(
+            resource.RLIMIT_NOFILE)[1]))
+        self.up(1)
+        [worker] = self.api.get("/v1/workers")[1]["workers"]
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(contextlib.closing(WireClient(worker["address"])))
+                       for _ in range(2000)]
+            for client in clients:
+                self.assertEqual(client.greet(0).type, WELCOME)
+            question = Frame(GROUP, request_id=1, deadline_ms=20_000,
+                             body=sealed(text("") + text(""))).encode()
+            began = time.monotonic()
+            for client in clients:
+                client.socket.sendall(question)
+            replies = [client.receive() for client in clients]
+            took = time.monotonic() - began
+        print(f"2,000 maps in {took:.2f} s")
+        self.assertEqual({reply.type for reply in replies}, {GROUP_REPLY})
+        self.assertEqual({json.loads(reply.message())["map"]["members"][0]["name"]
+                          for reply in replies}, {"default-0"})
+        self.assertLess(took, 2)
+
     def test_a_thousand_waits_at_once(self):
         root = self.old_tree({f"f{i}": content(MIB, i) for i in range(4)})
         self.up(2)
