@@ -83,12 +83,14 @@ enum class Through : std::uint8_t { kWorkers, kStore };
 // A copy of the group in the state directory stands in for a control that is away.
 Result<GroupAddress> GroupOf(const Context& context) {
   if (context.settings.Has("control")) {
-    return GroupAddress{.control = context.settings.Text("control"), .group_file = ""};
+    return GroupAddress{
+        .control = context.settings.Text("control"), .group_file = "", .snapshots = ""};
   }
   const Result<std::string> state = StateDirectory(context);
   if (!state.ok()) return state.error();
   return GroupAddress{.control = SocketAddress(state.value(), "control").text,
-                      .group_file = state.value() + "/group.json"};
+                      .group_file = state.value() + "/group.json",
+                      .snapshots = state.value() + "/snapshots"};
 }
 
 Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through through) {

@@ -94,7 +94,11 @@ int RunDatasetRefreshVerb(const Context& context) {
       Asked(question.value(),
             {HttpMethod::kPost, question.value().name.Target("/refresh"), body.Text()}, interrupts);
   if (!answer.ok()) return Failed(context, answer.error());
-  return Changed(context, interrupts, question.value().name, "refreshed");
+  const Result<std::string> result = ResultOf(answer.value());
+  if (!result.ok()) return Failed(context, result.error());
+  const bool goes_on = result.value() == "refreshing";
+  if (goes_on) Note(context, "the store is still being listed; until then the old snapshot stays");
+  return Changed(context, interrupts, question.value().name, result.value());
 }
 
 int RunDatasetDeleteVerb(const Context& context) {

@@ -105,6 +105,7 @@ Status TakeControl(const Settings& settings, const std::string& state, WorkerOpt
   Result<ControlAddress> control = ParseControlAddress(text);
   if (!control.ok()) return std::move(control).error().Within("--control");
   options.control = std::move(control).value();
+  options.snapshot_directory = state + "/snapshots";
   const std::uint64_t size = settings.Size("block-size-max");
   if (size < kLeast || size > kMost || (size & (size - 1)) != 0) {
     return Invalid(fmt::format("--block-size-max \"{}\": write a power of two from 64KiB to 64MiB",

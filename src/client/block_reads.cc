@@ -192,6 +192,11 @@ void BlockReads::Cancel(Id id) {
 
 void BlockReads::End(Id id, Status status) {
   const auto found = reads_.find(id);
+  // A snapshot still has the file: it is only its bytes that are nowhere any more.
+  if (!status.ok() && status.error().code() == Code::kNotFound &&
+      found->second.want.file->store->rules.pinned()) {
+    status = Error(Code::kChanged, "the snapshot's version is gone: " + status.error().message());
+  }
   bytes_under_way_ -= found->second.want.bytes();
   reads_.erase(found);
   ended_.push_back(Ended{id, std::move(status)});

@@ -176,10 +176,12 @@ Result<StoreRef> Datasets::MakeStore(const Known& known, const DatasetEntry& ent
     if (!made.ok()) return std::move(made).error();
     upstream = std::move(made).value();
   }
-  return std::make_shared<const Store>(Store{.url = DatasetStore(entry.uid),
-                                             .dataset = entry.uid,
-                                             .upstream = std::move(upstream),
-                                             .rules = RulesOf(entry)});
+  return std::make_shared<const Store>(
+      Store{.url = DatasetStore(entry.uid),
+            .dataset = entry.uid,
+            .upstream = std::move(upstream),
+            .rules = RulesOf(entry),
+            .snapshots = entry.pinned ? directory_->snapshots() : nullptr});
 }
 
 }  // namespace forebay

@@ -18,8 +18,12 @@ constexpr std::chrono::milliseconds kControlPatience{2'000};
 
 class ControlDirectory : public GroupDirectory {
  public:
-  ControlDirectory(GroupAddress address, HttpEndpoint endpoint)
-      : address_(std::move(address)), endpoint_(std::move(endpoint)), http_(HttpClientOptions{}) {}
+  ControlDirectory(GroupAddress address, HttpEndpoint endpoint,
+                   std::shared_ptr<SnapshotSource> snapshots)
+      : address_(std::move(address)),
+        endpoint_(std::move(endpoint)),
+        snapshots_(std::move(snapshots)),
+        http_(HttpClientOptions{}) {}
 
   Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
                           std::stop_token stop) override {
@@ -31,6 +35,7 @@ class ControlDirectory : public GroupDirectory {
     return Error(Code::kUnavailable, answer.error().message() + "; " + copy.error().message() +
                                          "; `forebay up` starts a group");
   }
+  std::shared_ptr<SnapshotSource> snapshots() const override { return snapshots_; }
 
  private:
   Result<GroupAnswer> AskControl(const DatasetRef& dataset, Deadline deadline,
@@ -71,6 +76,7 @@ class ControlDirectory : public GroupDirectory {
 
   const GroupAddress address_;
   const HttpEndpoint endpoint_;
+  const std::shared_ptr<SnapshotSource> snapshots_;
   HttpClient http_;
 };
 
@@ -83,8 +89,11 @@ Result<std::unique_ptr<GroupDirectory>> MakeControlDirectory(const GroupAddress&
     if (!parsed.ok()) return std::move(parsed).error();
     endpoint = std::move(parsed).value();
   }
-  return std::unique_ptr<GroupDirectory>(
-      std::make_unique<ControlDirectory>(address, std::move(endpoint)));
+  Result<std::shared_ptr<SnapshotSource>> snapshots =
+      SnapshotSource::Create({address.control, address.snapshots});
+  if (!snapshots.ok()) return std::move(snapshots).error();
+  return std::unique_ptr<GroupDirectory>(std::make_unique<ControlDirectory>(
+      address, std::move(endpoint), std::move(snapshots).value()));
 }
 
 }  // namespace forebay

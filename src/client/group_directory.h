@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "client/dataset_url.h"
 #include "cluster/group_json.h"
+#include "cluster/snapshot_source.h"
 
 namespace forebay {
 
@@ -20,12 +21,16 @@ class GroupDirectory {
   // other: who knows cannot be reached.
   virtual Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
                                   std::stop_token stop) = 0;
+
+  // Of the group's pinned datasets. Null: their stores are asked instead.
+  virtual std::shared_ptr<SnapshotSource> snapshots() const { return nullptr; }
 };
 
 // Where a group is found. At least one is set.
 struct GroupAddress {
-  std::string control;     // "unix:PATH" or "http://HOST:PORT".
-  std::string group_file;  // STATE/group.json, for while control is away.
+  std::string control;         // "unix:PATH" or "http://HOST:PORT".
+  std::string group_file;      // STATE/group.json, for while control is away.
+  std::string snapshots = {};  // STATE/snapshots, likewise.
 };
 
 // Asks control, and reads the file while control does not answer.

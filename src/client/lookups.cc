@@ -10,6 +10,11 @@
 namespace forebay {
 namespace {
 
+// Between two questions for a snapshot that nobody has yet.
+constexpr std::chrono::milliseconds kPauseMin{25};
+constexpr std::chrono::milliseconds kPauseMax{400};
+constexpr std::chrono::milliseconds kStopPoll{100};
+
 // The directory that holds `path`, as a path: "" or ending in '/'.
 std::string DirectoryOf(const std::string& path) {
   // A directory's own name, with its '/', is a name in the directory above it.
@@ -54,24 +59,46 @@ bool IsFinal(Code code) {
   return false;
 }
 
-// One question, straight to the store.
-Result<LookupReply> AskUpstream(bool list, const Place& place, const Lookup& lookup,
-                                Deadline deadline, std::stop_token stop) {
+LookupReply FromPage(ListPage page) {
   LookupReply reply;
-  if (!list) {
-    Result<Attributes> attributes = place.store->upstream->Stat(place.path, deadline, stop);
-    if (!attributes.ok()) return std::move(attributes).error();
-    reply.entries.push_back(WireEntry{"", ToWire(attributes.value())});
-    return reply;
-  }
-  Result<ListPage> page = place.store->upstream->List(place.path, lookup.after, deadline, stop);
-  if (!page.ok()) return std::move(page).error();
-  for (Entry& entry : page.value().entries) {
+  for (Entry& entry : page.entries) {
     reply.entries.push_back(WireEntry{std::move(entry.name), ToWire(entry.attributes)});
   }
-  reply.next = std::move(page.value().next);
-  reply.left_out = page.value().left_out;
+  reply.next = std::move(page.next);
+  reply.left_out = page.left_out;
   return reply;
+}
+
+Result<LookupReply> ReplyOf(const Result<Attributes>& attributes) {
+  if (!attributes.ok()) return attributes.error();
+  LookupReply reply;
+  reply.entries.push_back(WireEntry{"", ToWire(attributes.value())});
+  return reply;
+}
+
+Result<LookupReply> ReplyOf(Result<ListPage> page) {
+  if (!page.ok()) return std::move(page).error();
+  return FromPage(std::move(page).value());
+}
+
+// One question, straight to the store.
+Result<LookupReply> AskUpstream(bool list, const Place& place, const std::string& after,
+                                Deadline deadline, std::stop_token stop) {
+  Upstream& upstream = *place.store->upstream;
+  return list ? ReplyOf(upstream.List(place.path, after, deadline, std::move(stop)))
+              : ReplyOf(upstream.Stat(place.path, deadline, std::move(stop)));
+}
+
+// The same to the snapshot of a pinned dataset, if it can be had now. Errors: those of
+// SnapshotSource::Get.
+Result<LookupReply> AskSnapshot(bool list, const Place& place, const std::string& after,
+                                std::stop_token stop) {
+  const Store& store = *place.store;
+  const Result<SnapshotPointer> snapshot =
+      store.snapshots->Get({store.dataset, store.rules.refreshed}, Clock::now(), std::move(stop));
+  if (!snapshot.ok()) return snapshot.error();
+  return list ? ReplyOf(snapshot.value()->List(place.path, after))
+              : ReplyOf(snapshot.value()->Stat(place.path));
 }
 
 Result<ListPage> ToPage(LookupReply reply) {
@@ -92,6 +119,28 @@ Lookups::Lookups(Backends& backends) : backends_(backends), listings_(kListingsM
 
 Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lookup,
                                  Deadline deadline, std::stop_token stop) {
+  for (auto pause = kPauseMin;; pause = std::min(2 * pause, kPauseMax)) {
+    std::optional<Result<LookupReply>> told = AskWorkers(list, place, lookup, deadline, stop);
+    if (told) return *std::move(told);
+    if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+    if (!place.store->snapshots) break;
+    Result<LookupReply> read = AskSnapshot(list, place, lookup.after, stop);
+    if (read.ok()) return read;
+    if (read.error().code() == Code::kNotHere) break;  // It is not pinned any more.
+    // Until then the store is not asked: it may have moved.
+    const Deadline again = Clock::now() + pause;
+    if (read.error().code() != Code::kUnavailable || again >= deadline) return read;
+    MutexLock lock(mutex_);
+    while (Clock::now() < again && !stop.stop_requested()) {
+      never_.WaitUntil(mutex_, std::min<Deadline>(again, Clock::now() + kStopPoll));
+    }
+  }
+  return AskUpstream(list, place, lookup.after, deadline, stop);
+}
+
+std::optional<Result<LookupReply>> Lookups::AskWorkers(bool list, const Place& place,
+                                                       const Lookup& lookup, Deadline deadline,
+                                                       std::stop_token stop) {
   Workers& workers = backends_.workers;
   const std::uint64_t hash = DirectoryHash64(DomainId{}, place.store->dataset,
                                              list ? place.path : DirectoryOf(place.path));
@@ -112,7 +161,7 @@ Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lo
     if (reply.ok() || IsFinal(reply.error().code())) {
       workers.AnsweredOther(asked);
       if (reply.ok() || reply.error().code() == Code::kNotFound) return reply;
-      return std::move(reply).error().Within("worker " + asked->name);
+      return Result<LookupReply>(std::move(reply).error().Within("worker " + asked->name));
     }
     if (stop.stop_requested()) {
       workers.Abandoned(asked);
@@ -127,8 +176,7 @@ Result<LookupReply> Lookups::Ask(bool list, const Place& place, const Lookup& lo
       left = workers.DirectoryHolders(hash);
     }
   }
-  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
-  return AskUpstream(list, place, lookup, deadline, stop);
+  return std::nullopt;
 }
 
 Result<Attributes> Lookups::Stat(const Place& place, Deadline deadline, std::stop_token stop) {

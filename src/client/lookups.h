@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/deadline.h"
@@ -47,8 +48,12 @@ class Lookups {
 
   Result<Attributes> StatWithin(const Place& place, std::chrono::milliseconds max_age,
                                 Deadline deadline, std::stop_token stop) EXCLUDES(mutex_);
+  // The answer of a worker. Nothing: nobody has one.
+  std::optional<Result<LookupReply>> AskWorkers(bool list, const Place& place, const Lookup& lookup,
+                                                Deadline deadline, std::stop_token stop);
+  // The same, and then the store's; of a pinned dataset that of its snapshot.
   Result<LookupReply> Ask(bool list, const Place& place, const Lookup& lookup, Deadline deadline,
-                          std::stop_token stop);
+                          std::stop_token stop) EXCLUDES(mutex_);
   std::optional<Attributes> FindListed(const Place& place, const Place& directory,
                                        std::uint64_t directory_hash) EXCLUDES(mutex_);
   void ForgetListing(std::uint64_t directory_hash) EXCLUDES(mutex_);
@@ -57,6 +62,7 @@ class Lookups {
 
   Backends& backends_;
   Mutex mutex_;
+  CondVar never_;  // Only waited for.
   ListingRule rule_ GUARDED_BY(mutex_);
   RecentMap<std::uint64_t, std::shared_ptr<const Listing>, KeyHash> listings_ GUARDED_BY(mutex_);
 };

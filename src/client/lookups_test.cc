@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "client/fake_pool.h"
 
 namespace forebay {
@@ -60,6 +63,33 @@ TEST_F(LookupsTest, TroubleIsSteppedOver) {
     for (const FakeWorker* worker : own.workers) lookups += worker->lookups();
     EXPECT_EQ(lookups, 2) << CodeName(code);
   }
+}
+
+// Of a pinned dataset: what workers do not tell, its snapshot does, and never the store.
+TEST_F(LookupsTest, ASnapshotStandsForTheStore) {
+  char name[] = "/tmp/forebay-lookups-XXXXXX";
+  const std::string directory = mkdtemp(name);
+  for (FakeWorker* worker : pool.workers) worker->FailLookups(Code::kNotHere);
+  Store pinned = *At("").store;
+  pinned.rules.staleness = std::chrono::milliseconds::max();
+  pinned.snapshots = SnapshotSource::Create({"", directory}).value();
+  const Place place{std::make_shared<const Store>(pinned), "d/1"};
+  // Nobody has it: that the store has the name, in some version, says nothing.
+  EXPECT_EQ(
+      pool.lookups.Stat(place, Clock::now() + std::chrono::milliseconds(100), {}).error().code(),
+      Code::kUnavailable);
+  SnapshotTree tree;
+  tree["d/"].entries = {{"1", {FileType::kFile, 5, 0, "pinned"}}};
+  const Snapshot snapshot({pinned.dataset, 0}, tree);
+  const std::vector<std::byte> bytes = EncodeSnapshot(snapshot);
+  const std::string path = SnapshotPath(directory, pinned.dataset);
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  EXPECT_EQ(pool.lookups.Stat(place, Clock::now() + 10s, {}).value().version, "pinned");
+  const Place other{place.store, "d/2"};
+  EXPECT_EQ(pool.lookups.Stat(other, Clock::now() + 10s, {}).error().code(), Code::kNotFound);
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(LookupsTest, ADirectoryIsListedPageByPage) {

@@ -8,6 +8,7 @@
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "cluster/snapshot_source.h"
 #include "core/ids.h"
 #include "core/staleness.h"
 #include "upstream/upstream.h"
@@ -32,6 +33,8 @@ struct Store {
   DatasetUid dataset;
   std::shared_ptr<Upstream> upstream;
   StoreRules rules;
+  // Of a pinned dataset: who knows what is there. Null: only the store does.
+  std::shared_ptr<SnapshotSource> snapshots = nullptr;
 };
 using StoreRef = std::shared_ptr<const Store>;
 

@@ -28,6 +28,7 @@ constexpr std::chrono::seconds kAnnounceTimeout{2};
 constexpr std::chrono::seconds kWaitMax{60};  // Of one long poll; the client asks again.
 constexpr std::chrono::seconds kCountPatience{1};
 constexpr std::chrono::milliseconds kGateEvery{250};
+constexpr std::chrono::seconds kRefreshTimeout{20};  // Less than the command line waits.
 
 std::string QueryOr(const HttpQuestion& question, const std::string& key,
                     const std::string& otherwise) {
@@ -95,13 +96,6 @@ Result<HttpReply> Api::DeleteDataset(const DatasetRecord& dataset) {
                      .namespace_name = dataset.name.namespace_name,
                      .message = "deleted; workers forget its blocks"});
   return JsonReply(R"({"result":"deleted"})");
-}
-
-Result<HttpReply> Api::RefreshDataset(const DatasetRecord& dataset) {
-  forebay::Status refreshed = parts_.datasets.Refresh(dataset.name);
-  if (!refreshed.ok()) return std::move(refreshed).error();
-  Announce();
-  return JsonReply(R"({"result":"refreshed"})");
 }
 
 Result<HttpReply> Api::ListLoads() {
@@ -212,6 +206,36 @@ Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
       JsonText({{"result", ChangeName(change.value())},
                 {"dataset", Json::parse(DatasetJson(StatusPartsOf(parts_), *dataset))}}),
       change.value() == DatasetChange::kCreated ? kCreated : kOk);
+}
+
+// A pinned dataset has its old snapshot until the new one is complete.
+Result<HttpReply> Api::RefreshDataset(const DatasetRecord& dataset) {
+  const bool pinned = dataset.spec.staleness == DatasetSpec::kPinned;
+  forebay::Status refreshed =
+      pinned ? parts_.inventory.Refresh(dataset.uid, Clock::now() + kRefreshTimeout, parts_.stop)
+             : parts_.datasets.Refresh(dataset.name);
+  if (pinned && !refreshed.ok() && refreshed.error().code() == Code::kDeadlineExceeded) {
+    constexpr int kAccepted = 202;
+    return JsonReply(JsonText({{"result", "refreshing"}, {"message", refreshed.error().message()}}),
+                     kAccepted);
+  }
+  if (!refreshed.ok()) return std::move(refreshed).error();
+  Announce();
+  return JsonReply(R"({"result":"refreshed"})");
+}
+
+// The snapshot of a pinned dataset, whole.
+Result<HttpReply> Api::SnapshotOf(const HttpQuestion& question) {
+  const std::optional<DatasetUid> uid = ParseDatasetUid(QueryOr(question, "uid", ""));
+  const Result<std::uint64_t> refreshed =
+      ParseCount("refreshed", QueryOr(question, "refreshed", ""));
+  if (!uid) return Error(Code::kInvalidArgument, "uid: 32 hexadecimal digits");
+  if (!refreshed.ok()) return refreshed.error();
+  const Result<SnapshotPointer> snapshot = parts_.inventory.SnapshotOf({*uid, refreshed.value()});
+  if (!snapshot.ok()) return snapshot.error();
+  const std::vector<std::byte> bytes = EncodeSnapshot(*snapshot.value());
+  return HttpReply{.body = {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                   .content_type = "application/octet-stream"};
 }
 
 // Opens on a census alone: one that began after the question came.

@@ -67,6 +67,7 @@ class Api {
   Result<HttpReply> Verify(const HttpQuestion& question, const DatasetRecord& dataset);
   Result<HttpReply> StartLoad(const HttpQuestion& question);
   Result<HttpReply> TakeHeartbeat(const HttpQuestion& question);
+  Result<HttpReply> SnapshotOf(const HttpQuestion& question);
   Result<HttpReply> Group(const HttpQuestion& question);
   void Announce();
 

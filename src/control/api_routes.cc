@@ -106,6 +106,7 @@ std::span<const Api::Operation> Api::Operations() {
       {"POST", "/internal/v1/heartbeat",
        [](Api& api, Ask ask, Word) { return api.TakeHeartbeat(ask); }},
       {"GET", "/internal/v1/group", [](Api& api, Ask ask, Word) { return api.Group(ask); }},
+      {"GET", "/internal/v1/snapshot", [](Api& api, Ask ask, Word) { return api.SnapshotOf(ask); }},
       {"POST", "/internal/v1/shutdown", [](Api& api, Ask ask, Word) { return api.Shutdown(ask); }},
   };
   return kOperations;

@@ -109,6 +109,7 @@ struct Control::State {
   std::unique_ptr<ProcessLauncher> launcher;
   std::unique_ptr<Members> members;
   std::unique_ptr<Pool> pool;
+  std::unique_ptr<SnapshotFiles> snapshots;
   std::unique_ptr<Inventory> inventory;
   std::unique_ptr<Loads> loads;
   std::atomic<std::uint32_t> desired = 0;
@@ -171,7 +172,8 @@ Status Control::State::OpenParts() {
   if (generation.value() == 1) membership.learning = std::chrono::milliseconds(0);
   members = std::make_unique<Members>(membership, generation.value());
   pool = std::make_unique<Pool>(*members, *datasets, options.environment);
-  inventory = std::make_unique<Inventory>(*pool, *datasets);
+  snapshots = std::make_unique<SnapshotFiles>(options.state_dir + "/snapshots");
+  inventory = std::make_unique<Inventory>(*pool, *datasets, *snapshots);
   Result<std::unique_ptr<Loads>> loading =
       Loads::Open({*registry, *datasets, *inventory, *pool, *events});
   if (!loading.ok()) return std::move(loading).error();

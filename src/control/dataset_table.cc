@@ -97,6 +97,9 @@ DatasetChange Continue(DatasetRecord& record, const DatasetRecord* before,
   }
   record.uid = SameBytes(before->spec, record.spec) ? before->uid : RandomUid();
   record.refreshed = before->refreshed;
+  // What was known under the other rule is not to be used any more.
+  const bool is_pinned = record.spec.staleness == DatasetSpec::kPinned;
+  if (is_pinned != (before->spec.staleness == DatasetSpec::kPinned)) ++record.refreshed;
   record.replicas = before->replicas;
   return DatasetChange::kConfigured;
 }
@@ -389,6 +392,18 @@ Status DatasetTable::Refresh(const DatasetKey& name) {
                  fmt::format("dataset {}.{}: there is none", name.name, name.namespace_name));
   }
   DatasetRecord record = *found->second;
+  ++record.refreshed;
+  return Store(std::move(record));
+}
+
+Status DatasetTable::RefreshFrom(DatasetUid uid, std::uint64_t refreshed) {
+  MutexLock lock(mutex_);
+  const auto found = by_uid_.find(uid);
+  if (found == by_uid_.end()) return Error(Code::kNotFound, "the dataset was deleted");
+  DatasetRecord record = *datasets_.at(found->second);
+  if (record.refreshed != refreshed) {
+    return Error(Code::kUnavailable, "the dataset was changed meanwhile");
+  }
   ++record.refreshed;
   return Store(std::move(record));
 }

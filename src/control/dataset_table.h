@@ -75,6 +75,9 @@ class DatasetTable {
   Status Delete(const DatasetKey& name) EXCLUDES(mutex_);
   // What is known of its files counts as out of date from now on.
   Status Refresh(const DatasetKey& name) EXCLUDES(mutex_);
+  // The same, if that dataset was refreshed so often. Errors: kNotFound: it was deleted;
+  // kUnavailable: it was refreshed, or pinned or not, meanwhile; those of the registry.
+  Status RefreshFrom(DatasetUid uid, std::uint64_t refreshed) EXCLUDES(mutex_);
   // Every file has at least `replicas` holders from now on; never fewer than before.
   Status RaiseReplicas(const DatasetKey& name, std::uint32_t replicas) EXCLUDES(mutex_);
 

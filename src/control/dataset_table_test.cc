@@ -76,6 +76,23 @@ TEST_F(DatasetTableTest, PutsAllOrNone) {
   EXPECT_EQ(Open()->All().size(), 2u);
 }
 
+// Nobody may take what was known under one rule, or of one snapshot, for what is known now.
+TEST_F(DatasetTableTest, PinningAndUnpinningCountAsRefreshes) {
+  const auto table = Open();
+  ASSERT_TRUE(table->Put(Spec("prices"), std::nullopt).ok());
+  DatasetSpec pinned = Spec("prices");
+  pinned.staleness = DatasetSpec::kPinned;
+  ASSERT_TRUE(table->Put(pinned, std::nullopt).ok());
+  const DatasetPointer dataset = table->Find(kPrices);
+  EXPECT_EQ(dataset->refreshed, 1u);
+  ASSERT_TRUE(table->RefreshFrom(dataset->uid, 1).ok());
+  EXPECT_EQ(table->RefreshFrom(dataset->uid, 1).error().code(), Code::kUnavailable);
+  ASSERT_TRUE(table->Put(Spec("prices"), std::nullopt).ok());
+  EXPECT_EQ(table->Find(kPrices)->refreshed, 3u);
+  ASSERT_TRUE(table->Delete(kPrices).ok());
+  EXPECT_EQ(table->RefreshFrom(dataset->uid, 3).error().code(), Code::kNotFound);
+}
+
 TEST_F(DatasetTableTest, OtherBytesGetAnotherUidAndOthersKeepTheirs) {
   const auto table = Open();
   ASSERT_TRUE(table->Put(Spec("prices"), std::nullopt).ok());

@@ -57,14 +57,14 @@ Status ReplaceFile(const std::string& path, std::string_view text) {
   if (fd.get() < 0) return SystemError("write " + fresh, errno);
   Status written = WriteAll(fd.get(), text, fresh);
   if (written.ok() && fsync(fd.get()) != 0) written = SystemError("flush " + fresh, errno);
-  if (written.ok() && rename(fresh.c_str(), path.c_str()) != 0) {
-    written = SystemError("replace " + path, errno);
-  }
-  if (!written.ok()) {
-    unlink(fresh.c_str());
-    return written;
-  }
-  return SyncDirectoryOf(path);
+  if (written.ok()) written = RenameFile(fresh, path);
+  if (!written.ok()) unlink(fresh.c_str());
+  return written;
+}
+
+Status RenameFile(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) return SystemError("replace " + to, errno);
+  return SyncDirectoryOf(to);
 }
 
 Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max) {

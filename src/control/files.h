@@ -17,6 +17,10 @@ Status MakePrivateDirectory(const std::string& path);
 // still there.
 Status ReplaceFile(const std::string& path, std::string_view text);
 
+// Replaces `to` with the file `from` of the same directory, and has that survive a power cut.
+// Errors: kNotFound, kDenied, kUnavailable.
+Status RenameFile(const std::string& from, const std::string& to);
+
 // Errors: kNotFound, kDenied, kUnavailable; kInvalidArgument if it is longer than `bytes_max`.
 Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max);
 

@@ -31,6 +31,10 @@ bool LiesBelow(std::string_view file, std::string_view path) {
   return file.size() > path.size() && file.starts_with(path) && file[path.size()] == '/';
 }
 
+bool IsPinned(const DatasetRecord& dataset) {
+  return dataset.spec.staleness == DatasetSpec::kPinned;
+}
+
 std::chrono::milliseconds ListEvery(const DatasetSpec& spec) {
   return std::max<std::chrono::milliseconds>(*spec.staleness, kListEvery);
 }
@@ -48,7 +52,13 @@ CacheCount CountBelow(const DatasetCount& count, const std::string& path) {
   return below;
 }
 
-Inventory::Inventory(Pool& pool, const DatasetTable& datasets) : pool_(pool), datasets_(datasets) {
+Inventory::Inventory(Pool& pool, DatasetTable& datasets, SnapshotFiles& snapshots)
+    : pool_(pool), datasets_(datasets), snapshots_(snapshots) {
+  std::set<DatasetUid> pinned;
+  for (const DatasetPointer& dataset : datasets_.All()) {
+    if (IsPinned(*dataset)) pinned.insert(dataset->uid);
+  }
+  snapshots_.Sweep(pinned);
   DatasetsChanged();
   for (int i = 0; i < kThreads; ++i) {
     threads_.Run("inventory", [this](std::stop_token stop) { RunThread(stop); });
@@ -72,6 +82,10 @@ void Inventory::DatasetsChanged() {
     Entry& entry = entries_[dataset->uid];
     if (entry.dataset == dataset) continue;
     entry.dataset = dataset;
+    if (entry.snapshot && !IsPinned(*dataset)) {
+      entry.snapshot.reset();
+      snapshots_.Remove(dataset->uid);
+    }
     entry.list_not_before = Deadline::min();  // Whatever failed may do now.
     Schedule(dataset->uid, entry);
   }
@@ -86,6 +100,7 @@ void Inventory::DatasetsChanged() {
     if (found == entries_.end() || found->second.busy) continue;  // Its thread removes it.
     queue_.erase({found->second.due, uid});
     entries_.erase(found);
+    snapshots_.Remove(uid);
   }
   changed_.NotifyAll();
 }
@@ -144,9 +159,14 @@ Deadline Inventory::ListDue(const Entry& entry, Deadline now) {
   if (entry.dataset->not_bound) return Deadline::max();
   const DatasetSpec& spec = entry.dataset->spec;
   Deadline due = Deadline::max();
-  if (!entry.listing || entry.refreshed != entry.dataset->refreshed) {
+  if (IsPinned(*entry.dataset)) {
+    const bool wanted = !entry.snapshot ||
+                        entry.snapshot->key().refreshed < entry.dataset->refreshed ||
+                        entry.refresh_since > entry.listing->began;
+    if (wanted) due = now;
+  } else if (!entry.listing || entry.refreshed != entry.dataset->refreshed) {
     due = now;
-  } else if (spec.staleness != DatasetSpec::kPinned) {
+  } else {
     const Deadline stale = entry.listing->began + *spec.staleness;
     if (entry.wanted_since > stale) {
       due = now;
@@ -197,6 +217,7 @@ void Inventory::RunThread(const std::stop_token& stop) {
     entry.busy = false;
     if (datasets_.FindUid(uid) == nullptr) {
       entries_.erase(uid);
+      snapshots_.Remove(uid);
     } else {
       Schedule(uid, entry);
     }
@@ -215,7 +236,9 @@ void Inventory::Work(DatasetUid uid, const std::stop_token& stop) {
     const Deadline now = Clock::now();
     if (ListDue(entry, now) <= now) listing.reset();
   }
-  if (listing == nullptr) {
+  if (listing == nullptr && IsPinned(*dataset)) {
+    MakeSnapshot(uid, dataset, stop);
+  } else if (listing == nullptr) {
     List(uid, dataset, stop);
   } else {
     CountOne(uid, dataset, std::move(listing), stop);
@@ -226,19 +249,121 @@ void Inventory::List(DatasetUid uid, const DatasetPointer& dataset, const std::s
   Result<DatasetListing> listed = pool_.List(*dataset, Clock::now() + kListTimeout, stop);
   MutexLock lock(mutex_);
   Entry& entry = entries_.at(uid);
-  if (!listed.ok()) {
-    constexpr std::uint32_t kDoublings = 5;
-    const std::chrono::seconds pause(1 << std::min(entry.failures++, kDoublings));
-    entry.list_not_before = Clock::now() + std::min(pause, kFailureMax);
-    entry.problem = listed.error().message();
-    return;
-  }
+  if (!listed.ok()) return NoteFailure(entry, listed.error());
+  entry.refreshed = dataset->refreshed;
+  NoteListing(entry, std::move(listed).value());
+}
+
+void Inventory::NoteFailure(Entry& entry, const Error& error) {
+  constexpr std::uint32_t kDoublings = 5;
+  const std::chrono::seconds pause(1 << std::min(entry.failures++, kDoublings));
+  entry.list_not_before = Clock::now() + std::min(pause, kFailureMax);
+  entry.problem = error.message();
+  entry.problem_code = error.code();
+  entry.failed_at = Clock::now();
+  entry.refresh_since = Deadline::min();  // Who asked is told.
+}
+
+void Inventory::NoteListing(Entry& entry, DatasetListing listing) {
   entry.failures = 0;
   entry.problem.clear();
-  entry.listing = std::make_shared<const DatasetListing>(std::move(listed).value());
-  entry.refreshed = dataset->refreshed;
+  entry.listing = std::make_shared<const DatasetListing>(std::move(listing));
   entry.dirty = true;
   entry.count_not_before = Deadline::min();
+}
+
+void Inventory::MakeSnapshot(DatasetUid uid, const DatasetPointer& dataset,
+                             const std::stop_token& stop) {
+  bool first = false;
+  {
+    MutexLock lock(mutex_);
+    first = entries_.at(uid).snapshot == nullptr;
+  }
+  // What a control before this one made: older than any refresh that this one is asked for.
+  Deadline began = Deadline::min();
+  SnapshotPointer snapshot = first ? snapshots_.Read({uid, dataset->refreshed}) : nullptr;
+  if (snapshot == nullptr) {
+    began = Clock::now();
+    Result<SnapshotTree> tree = pool_.ListNow(*dataset, began + kListTimeout, stop);
+    Result<SnapshotPointer> made =
+        tree.ok() ? Store(*dataset, std::move(tree).value()) : std::move(tree).error();
+    if (!made.ok()) {
+      MutexLock lock(mutex_);
+      return NoteFailure(entries_.at(uid), made.error());
+    }
+    snapshot = std::move(made).value();
+    DatasetsChanged();  // It was counted.
+  }
+  DatasetListing listing = ListingOf(*snapshot, began);
+  MutexLock lock(mutex_);
+  Entry& entry = entries_.at(uid);
+  if (!IsPinned(*entry.dataset)) return snapshots_.Remove(uid);  // Not any more.
+  NoteListing(entry, std::move(listing));
+  entry.refreshed = snapshot->key().refreshed;
+  entry.snapshot = std::move(snapshot);
+  changed_.NotifyAll();
+}
+
+// Every snapshot has a count of its own, also one that replaces a file that was lost: so nobody
+// takes names of two for those of one.
+Result<SnapshotPointer> Inventory::Store(const DatasetRecord& dataset, SnapshotTree tree) {
+  auto snapshot = std::make_shared<const Snapshot>(SnapshotKey{dataset.uid, dataset.refreshed + 1},
+                                                   std::move(tree));
+  // Before anybody is told of it: what was told must outlive this process.
+  Status status = snapshots_.Stage(*snapshot);
+  if (status.ok()) status = datasets_.RefreshFrom(dataset.uid, dataset.refreshed);
+  if (!status.ok()) return std::move(status).error();
+  if (const Status committed = snapshots_.Commit(dataset.uid); !committed.ok()) {
+    Log(Level::kWarning, "a snapshot could not take its place; the next control puts it there",
+        {{"dataset", dataset.name.name}, {"error", committed.error().message()}});
+  }
+  return snapshot;
+}
+
+Result<SnapshotPointer> Inventory::SnapshotOf(const SnapshotKey& key) {
+  MutexLock lock(mutex_);
+  const DatasetPointer dataset = datasets_.FindUid(key.uid);
+  if (dataset == nullptr || !IsPinned(*dataset)) {
+    return Error(Code::kStale, "there is no pinned dataset of this uid");
+  }
+  const auto found = entries_.find(key.uid);
+  if (found == entries_.end()) return Error(Code::kUnavailable, "the dataset is new");
+  const Entry& entry = found->second;
+  if (entry.snapshot && entry.snapshot->key().refreshed >= key.refreshed) return entry.snapshot;
+  const Code code = entry.problem_code;
+  if (!entry.snapshot && !entry.problem.empty() &&
+      (code == Code::kDenied || code == Code::kNotFound || code == Code::kInvalidArgument)) {
+    return Error(code, entry.problem);
+  }
+  return Error(Code::kUnavailable, "the snapshot is not complete yet: " + entry.problem);
+}
+
+Status Inventory::Refresh(DatasetUid uid, Deadline until, const std::stop_token& stop) {
+  const Deadline since = Clock::now();
+  MutexLock lock(mutex_);
+  while (true) {
+    const auto found = entries_.find(uid);
+    if (found == entries_.end()) return Error(Code::kNotFound, "the dataset was deleted");
+    Entry& entry = found->second;
+    if (entry.dataset->not_bound) {
+      return Error(Code::kInvalidArgument, entry.dataset->not_bound->message);
+    }
+    if (entry.snapshot && entry.listing->began >= since) return {};
+    if (entry.failed_at >= since) {
+      return Error(entry.problem_code, "the snapshot stays as it is: " + entry.problem);
+    }
+    if (entry.refresh_since < since) {
+      entry.refresh_since = since;
+      entry.list_not_before = Deadline::min();
+      Schedule(uid, entry);
+    }
+    if (stop.stop_requested()) return Error(Code::kCancelled, "stopped");
+    const Deadline now = Clock::now();
+    if (now >= until) {
+      return Error(Code::kDeadlineExceeded, "the store is still being listed");
+    }
+    changed_.WaitUntil(mutex_, std::min(until, now + kStopPoll));
+  }
 }
 
 void Inventory::CountOne(DatasetUid uid, const DatasetPointer& dataset,

@@ -20,6 +20,7 @@
 #include "base/task_group.h"
 #include "control/dataset_table.h"
 #include "control/pool.h"
+#include "control/snapshot_files.h"
 #include "core/cached_ratio.h"
 
 namespace forebay {
@@ -49,7 +50,8 @@ class Inventory {
  public:
   static constexpr int kThreads = 4;
 
-  Inventory(Pool& pool, const DatasetTable& datasets);
+  // `snapshots` is where those of pinned datasets are kept. All must outlive this.
+  Inventory(Pool& pool, DatasetTable& datasets, SnapshotFiles& snapshots);
   ~Inventory();
 
   // Datasets were created, changed, refreshed or deleted.
@@ -69,13 +71,28 @@ class Inventory {
   Result<DatasetCountPointer> CountFrom(DatasetUid uid, Deadline since, Deadline until,
                                         const std::stop_token& stop) EXCLUDES(mutex_);
 
+  // The snapshot of a pinned dataset, of that count of refreshes or a later one.
+  // Errors: kStale: the dataset is not pinned, or was deleted; kUnavailable: it is not complete
+  // yet; kDenied, kNotFound and kInvalidArgument: what keeps the first one from being made.
+  Result<SnapshotPointer> SnapshotOf(const SnapshotKey& key) EXCLUDES(mutex_);
+
+  // Makes a new snapshot of a pinned dataset, and gives it a new count of refreshes; until then the
+  // old one stays. It is made also if this ends with kDeadlineExceeded.
+  // Errors: kNotFound (deleted), kInvalidArgument (not bound), kCancelled, kDeadlineExceeded; any
+  // other: the listing failed, or cannot be stored; the request is then forgotten.
+  Status Refresh(DatasetUid uid, Deadline until, const std::stop_token& stop) EXCLUDES(mutex_);
+
  private:
   struct Entry {
     DatasetPointer dataset;
     std::shared_ptr<const DatasetListing> listing;
-    std::uint64_t refreshed = 0;  // Of the dataset, when the listing began.
+    std::uint64_t refreshed = 0;               // Of the dataset, when the listing began.
+    SnapshotPointer snapshot;                  // Of a pinned dataset, whose `listing` is of it.
+    Deadline refresh_since = Deadline::min();  // When a new snapshot was last asked for.
     std::string problem;
+    Code problem_code = Code::kInternal;  // Means something with a `problem`.
     std::uint32_t failures = 0;
+    Deadline failed_at = Deadline::min();  // When the newest listing failed that did.
     Deadline list_not_before = Deadline::min();
     DatasetCountPointer count;
     bool dirty = false;  // What is held, or listed, changed since the count began.
@@ -93,12 +110,20 @@ class Inventory {
   void Work(DatasetUid uid, const std::stop_token& stop) EXCLUDES(mutex_);
   void List(DatasetUid uid, const DatasetPointer& dataset, const std::stop_token& stop)
       EXCLUDES(mutex_);
+  void MakeSnapshot(DatasetUid uid, const DatasetPointer& dataset, const std::stop_token& stop)
+      EXCLUDES(mutex_);
+  // What was just listed, as a snapshot that outlives this process. Errors: those of
+  // SnapshotFiles::Stage and DatasetTable::RefreshFrom.
+  Result<SnapshotPointer> Store(const DatasetRecord& dataset, SnapshotTree tree);
+  static void NoteFailure(Entry& entry, const Error& error);
+  static void NoteListing(Entry& entry, DatasetListing listing);
   void CountOne(DatasetUid uid, const DatasetPointer& dataset,
                 std::shared_ptr<const DatasetListing> listing, const std::stop_token& stop)
       EXCLUDES(mutex_);
 
   Pool& pool_;
-  const DatasetTable& datasets_;
+  DatasetTable& datasets_;
+  SnapshotFiles& snapshots_;
   Mutex mutex_;
   CondVar changed_;
   std::uint64_t seen_generation_ GUARDED_BY(mutex_) = 0;  // Of the table.

@@ -31,7 +31,13 @@ class OwnGroup : public GroupDirectory {
       return Error(Code::kUnavailable, "learning which workers there are");
     }
     // The map is Pool::Current's business: this is asked for every file.
-    return GroupAnswer{.map = {}, .dataset = EntryOf(*record, WithSecrets::kYes)};
+    GroupAnswer answer{.map = {}, .dataset = EntryOf(*record, WithSecrets::kYes)};
+    if (answer.dataset->pinned) {
+      // Who makes snapshots is told what the store says now.
+      answer.dataset->pinned = false;
+      answer.dataset->staleness = std::chrono::milliseconds(0);
+    }
+    return answer;
   }
 
  private:
@@ -54,7 +60,36 @@ std::vector<FileToRead> ToRead(const DatasetRecord& dataset, const std::vector<L
   return batch;
 }
 
+// A snapshot is searched by halves. Pages of a directory that changes may tell a name twice.
+void SortNames(std::vector<Entry>& entries) {
+  std::ranges::sort(entries, {}, &Entry::name);
+  const auto twice = std::ranges::unique(entries, {}, &Entry::name);
+  entries.erase(twice.begin(), twice.end());
+}
+
+// Adds the files below `directory`, in byte order of their paths' components.
+void AddFiles(const SnapshotTree& tree, const std::string& directory, DatasetListing& listing) {
+  const auto found = tree.find(directory);
+  if (found == tree.end()) return;
+  for (const Entry& entry : found->second.entries) {
+    const std::string path = directory + entry.name;
+    if (entry.attributes.type == FileType::kDirectory) {
+      AddFiles(tree, path + '/', listing);
+      continue;
+    }
+    listing.total_bytes += entry.attributes.size;
+    listing.files.push_back({path, entry.attributes});
+  }
+}
+
 }  // namespace
+
+DatasetListing ListingOf(const Snapshot& snapshot, Deadline began) {
+  DatasetListing listing;
+  listing.began = began;
+  AddFiles(snapshot.tree(), "", listing);
+  return listing;
+}
 
 struct Pool::State {
   std::unique_ptr<Client> client;
@@ -98,6 +133,32 @@ Result<DatasetListing> Pool::List(const DatasetRecord& dataset, Deadline deadlin
       });
   if (!walked.ok()) return walked.error();
   return listing;
+}
+
+Result<SnapshotTree> Pool::ListNow(const DatasetRecord& dataset, Deadline deadline,
+                                   const std::stop_token& stop) {
+  SnapshotTree tree;
+  std::vector<std::string> left = {""};
+  while (!left.empty()) {
+    const std::string path = std::move(left.back());
+    left.pop_back();
+    SnapshotDirectory& directory = tree[path];
+    std::string after;
+    do {
+      Result<ListPage> page = Current().List(RootUrl(dataset) + path, after, deadline, stop);
+      // A directory that was removed meanwhile is empty.
+      if (!page.ok() && page.error().code() == Code::kNotFound && !path.empty()) break;
+      if (!page.ok()) return std::move(page).error();
+      directory.left_out += page.value().left_out;
+      for (Entry& entry : page.value().entries) {
+        if (entry.attributes.type == FileType::kDirectory) left.push_back(path + entry.name + '/');
+        directory.entries.push_back(std::move(entry));
+      }
+      after = page.value().next;
+    } while (!after.empty());
+    SortNames(directory.entries);
+  }
+  return tree;
 }
 
 Result<std::vector<std::uint64_t>> Pool::CountHeld(const DatasetRecord& dataset,

@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "client/client.h"
+#include "cluster/snapshot.h"
 #include "control/dataset_table.h"
 #include "control/members.h"
 
@@ -33,6 +34,9 @@ struct DatasetListing {
   std::uint64_t total_bytes = 0;
   Deadline began;
 };
+
+// The files of a snapshot.
+DatasetListing ListingOf(const Snapshot& snapshot, Deadline began);
 
 struct PoolFill {
   std::uint32_t replicas = 1;
@@ -55,7 +59,12 @@ class Pool {
        std::map<std::string, std::string> environment);
   ~Pool();
 
-  // All files of the dataset, through the pool, known for no longer than its staleness bound.
+  // All names of a pinned dataset, as the store says they are now, asked through the pool.
+  // Errors: those of Client::List.
+  Result<SnapshotTree> ListNow(const DatasetRecord& dataset, Deadline deadline,
+                               const std::stop_token& stop);
+
+  // All files of another dataset, through the pool, known for no longer than its staleness bound.
   // Errors: those of Client::List.
   Result<DatasetListing> List(const DatasetRecord& dataset, Deadline deadline,
                               const std::stop_token& stop);

@@ -356,13 +356,24 @@ std::unique_ptr<Reply> BlockService::LookUp(const Lookup& request, const Request
       return Refuse(Error(Code::kStale, ""));
     }
   }
-  const std::shared_ptr<const DatasetEntry>& entry = path.value().store->entry;
+  const std::shared_ptr<const DatasetEntry> entry = path.value().store->entry;
+  SharedLookups* lookups = &parts_.lookups;
+  // Who wants to know what the store says names an age.
+  const bool pinned = entry && request.max_age == std::chrono::milliseconds::max();
+  if (pinned && request.refreshed > entry->refreshed) {
+    if (looked) return Refuse(Error(Code::kUnavailable, "a refresh is not known here yet"));
+    return AfterNews(context, [this, request, context, list] {
+      return LookUp(request, context, list, /*looked=*/true);
+    });
+  }
+  if (pinned && path.value().store->snapshot) {
+    lookups = &parts_.snapshots;
+    path.value().store = path.value().store->snapshot;
+  }
   const SharedLookups::Freshness freshness{
       request.max_age, entry ? std::max(request.refreshed, entry->refreshed) : 0};
-  if (list) {
-    return parts_.lookups.List(std::move(path).value(), request.after, context, freshness);
-  }
-  return parts_.lookups.Stat(std::move(path).value(), context, freshness);
+  if (list) return lookups->List(std::move(path).value(), request.after, context, freshness);
+  return lookups->Stat(std::move(path).value(), context, freshness);
 }
 
 std::unique_ptr<Reply> BlockService::BeginGroup(const GroupQuestion& request,

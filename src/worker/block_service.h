@@ -30,6 +30,8 @@ class BlockService : public Service {
     ServedStores& stores;
     Fills& fills;
     SharedLookups& lookups;
+    // For the names of pinned datasets. Apart, since a snapshot is made by asking `lookups`.
+    SharedLookups& snapshots;
     GroupSource& group;
   };
 

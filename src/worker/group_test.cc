@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/metrics.h"
+#include "cluster/snapshot.h"
 #include "io/http_server.h"
 #include "rpc/channel.h"
 #include "upstream/upstream.h"
@@ -47,6 +48,7 @@ class GroupTest : public testing::Test {
   std::string AddressOf(const std::string& name) const { return "unix:" + directory_ + '/' + name; }
 
   HttpReply Answer(const HttpQuestion& question) {
+    if (question.path == "/internal/v1/snapshot") return AnswerSnapshot();
     const Result<Heartbeat> beat = HeartbeatFromJson(question.body);
     EXPECT_TRUE(beat.ok()) << beat.error().message();
     HeartbeatAnswer answer;
@@ -58,6 +60,17 @@ class GroupTest : public testing::Test {
     }
     answer.datasets_generation = generation_;
     return {200, ToJson(answer, WithSecrets::kYes), "application/json"};
+  }
+
+  // Of one file, which has 4,242 bytes in it.
+  HttpReply AnswerSnapshot() {
+    ++snapshot_questions_;
+    if (!snapshot_there_) return {.status = 503};
+    SnapshotTree tree;
+    tree[""].entries = {{kFile, {FileType::kFile, 4242, 0, "v"}}};
+    const std::vector<std::byte> bytes =
+        EncodeSnapshot({{dataset_.uid, dataset_.refreshed}, std::move(tree)});
+    return {.body = {reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
   }
 
   // A map of epoch `epoch` whose ring, and the one before, have these members.
@@ -128,6 +141,8 @@ class GroupTest : public testing::Test {
 
   std::string directory_;
   DatasetEntry dataset_;
+  std::atomic<int> snapshot_questions_ = 0;
+  std::atomic<bool> snapshot_there_ = true;
   Mutex mutex_;
   GroupMap map_ GUARDED_BY(mutex_);
   std::uint64_t generation_ GUARDED_BY(mutex_) = 1;
@@ -312,6 +327,38 @@ TEST_F(GroupTest, ADatasetIsFoundByNameAndGoneWhenItWasDeleted) {
   EXPECT_EQ(channel->Group({"none", "x"}, soon, {}).error().code(), Code::kNotFound);
   EXPECT_EQ(reader.Read(0, file).error().code(), Code::kUnavailable);
   EXPECT_EQ(workers_.at("w-0")->usage().blocks, 0u);
+}
+
+TEST_F(GroupTest, NamesOfAPinnedDatasetAreThoseOfItsSnapshot) {
+  dataset_.pinned = true;
+  dataset_.refreshed = 3;
+  SetMap(MapOf(5, {"w-0"}));
+  StartWorker("w-0");
+  const auto channel = ChannelTo("w-0");
+  const auto stat = [&](const std::string& path, std::chrono::milliseconds age) {
+    return channel->Stat({DatasetStore(dataset_.uid), path, "", age, 3}, Clock::now() + 20s, {});
+  };
+  constexpr auto kAnyAge = std::chrono::milliseconds::max();
+  snapshot_there_ = false;
+  const Result<LookupReply> early = stat("sh", kAnyAge);
+  ASSERT_FALSE(early.ok());
+  EXPECT_EQ(early.error().code(), Code::kUnavailable);
+  snapshot_there_ = true;
+  snapshot_questions_ = 0;
+  for (int i = 0; i < 2; ++i) {
+    const Result<LookupReply> pinned = stat(kFile, kAnyAge);
+    ASSERT_TRUE(pinned.ok()) << pinned.error().message();
+    EXPECT_EQ(pinned.value().entries[0].attributes.size, 4242u);
+  }
+  EXPECT_EQ(snapshot_questions_, 1);
+  const Result<LookupReply> now = stat(kFile, 0ms);
+  ASSERT_TRUE(now.ok()) << now.error().message();
+  EXPECT_EQ(now.value().entries[0].attributes.size,
+            std::filesystem::file_size(std::string(kDirectory) + '/' + kFile));
+  // The snapshot stays while control is away, and nothing else that the store has is in it.
+  control_.reset();
+  EXPECT_EQ(stat(kFile, kAnyAge).value().entries[0].attributes.size, 4242u);
+  EXPECT_EQ(stat("sh", kAnyAge).error().code(), Code::kNotFound);
 }
 
 TEST_F(GroupTest, AReaderWithOtherBlocksIsRefused) {

@@ -170,7 +170,7 @@ std::unique_ptr<Reply> SharedLookups::Ask(Question question, const RequestContex
     }
     const std::string directory = DirectoryOf(question.path);
     flight->with_listing =
-        !question.list && !question.path.empty() &&
+        options_.fetch_listings && !question.list && !question.path.empty() &&
         listing_rule_.Looked(DirectoryHash64({}, question.store->uid, directory), now);
   }
   flight->question = std::move(question);

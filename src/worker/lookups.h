@@ -29,6 +29,7 @@ struct LookupOptions {
   std::size_t names_max = 262'144;            // Attributes kept, each about 300 bytes.
   std::size_t pages_max = 256;                // Pages of listings kept, each at most 1,000 names.
   std::chrono::milliseconds timeout{30'000};  // Of one question.
+  bool fetch_listings = true;  // Many names of one directory are asked for by its listing.
 };
 
 // Thread safety: safe.

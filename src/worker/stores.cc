@@ -64,6 +64,33 @@ class CountedUpstream : public Upstream {
   const std::shared_ptr<DatasetCounters> counters_;
 };
 
+// The names of a pinned dataset.
+class SnapshotUpstream : public Upstream {
+ public:
+  SnapshotUpstream(std::shared_ptr<SnapshotSource> source, SnapshotKey key)
+      : source_(std::move(source)), key_(key) {}
+
+  bool ProvenWhileStreaming(const std::string& /*path*/) const override { return false; }
+  Result<Attributes> Stat(const std::string& path, Deadline deadline,
+                          std::stop_token stop) override {
+    const Result<SnapshotPointer> snapshot = source_->Get(key_, deadline, std::move(stop));
+    return snapshot.ok() ? snapshot.value()->Stat(path) : snapshot.error();
+  }
+  Result<ListPage> List(const std::string& directory, const std::string& after, Deadline deadline,
+                        std::stop_token stop) override {
+    const Result<SnapshotPointer> snapshot = source_->Get(key_, deadline, std::move(stop));
+    return snapshot.ok() ? snapshot.value()->List(directory, after) : snapshot.error();
+  }
+  Result<ReadOutcome> Read(const ReadRange& range, ByteSink& /*sink*/, Deadline /*deadline*/,
+                           std::stop_token /*stop*/) override {
+    return Error(Code::kInternal, range.path + ": a snapshot has no bytes");
+  }
+
+ private:
+  const std::shared_ptr<SnapshotSource> source_;
+  const SnapshotKey key_;
+};
+
 bool SameMounts(const DatasetEntry& a, const DatasetEntry& b) {
   return std::ranges::equal(a.mounts, b.mounts, [](const DatasetMount& x, const DatasetMount& y) {
     return x.path == y.path && x.url == y.url && x.options == y.options &&
@@ -92,8 +119,8 @@ ServedStores::ServedStores(UpstreamOptions options, const std::vector<std::strin
   }
 }
 
-ServedStores::ServedStores(Environment environment)
-    : in_group_(true), environment_(std::move(environment)) {}
+ServedStores::ServedStores(Environment environment, std::shared_ptr<SnapshotSource> snapshots)
+    : in_group_(true), environment_(std::move(environment)), snapshots_(std::move(snapshots)) {}
 
 const Location* ServedStores::Covering(const Location& location) const {
   for (const Location& prefix : allow_) {
@@ -139,9 +166,19 @@ Result<StorePath> ServedStores::FindDataset(DatasetUid uid, const std::string& p
     made->uid = uid;
     made->entry = entry->second;
     made->counters = counters;
+    SetSnapshot(*made);
     store = std::move(made);
   }
   return StorePath{store, path};
+}
+
+void ServedStores::SetSnapshot(ServedStore& store) const {
+  store.snapshot.reset();
+  if (!store.entry->pinned) return;
+  auto snapshot = std::make_shared<ServedStore>(store);
+  snapshot->upstream = std::make_shared<SnapshotUpstream>(
+      snapshots_, SnapshotKey{store.uid, store.entry->refreshed});
+  store.snapshot = std::move(snapshot);
 }
 
 Result<std::shared_ptr<Upstream>> ServedStores::Mounted(
@@ -188,6 +225,7 @@ void ServedStores::SetDatasets(const GroupView& view) {
       changed->entry = entry->second;
       changed->dataset = entry->second->name;
       changed->name_space = entry->second->name_space;
+      SetSnapshot(*changed);
       item->second = std::move(changed);
     }
     ++item;

@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "cluster/group_view.h"
+#include "cluster/snapshot_source.h"
 #include "core/ids.h"
 #include "upstream/upstream.h"
 
@@ -35,6 +36,8 @@ struct ServedStore {
   DatasetUid uid;
   std::shared_ptr<const DatasetEntry> entry;  // Null: a store of a members file.
   std::shared_ptr<DatasetCounters> counters;
+  // Of a pinned dataset: the same, but what is there is asked of its snapshot. It cannot be read.
+  std::shared_ptr<const ServedStore> snapshot;
 };
 
 // A path in a store, as its upstream takes it.
@@ -55,8 +58,8 @@ class ServedStores {
   // components; empty: anything but "file:".
   ServedStores(UpstreamOptions options, const std::vector<std::string>& allow);
   // In a group: its datasets, and nothing else. `environment`: for credentials that a dataset
-  // lacks.
-  explicit ServedStores(Environment environment);
+  // lacks. `snapshots`: of those that are pinned.
+  ServedStores(Environment environment, std::shared_ptr<SnapshotSource> snapshots);
 
   // The store of `url` ("s3://BUCKET", "file://" or "dataset:UID") and `path` in it.
   // Errors: kDenied if `allow` does not cover it; kInvalidArgument; kOverloaded beyond kStoresMax;
@@ -78,12 +81,15 @@ class ServedStores {
   const Location* Covering(const Location& location) const;
   Result<StorePath> FindDataset(DatasetUid uid, const std::string& path) EXCLUDES(mutex_);
   Result<StorePath> FindLocation(const std::string& url, const std::string& path) EXCLUDES(mutex_);
+  // Sets what hangs on `store.entry`.
+  void SetSnapshot(ServedStore& store) const;
   Result<std::shared_ptr<Upstream>> Mounted(const DatasetEntry& entry,
                                             const std::shared_ptr<DatasetCounters>& counters) const;
 
   const bool in_group_;
   const UpstreamOptions options_;
   const Environment environment_;
+  const std::shared_ptr<SnapshotSource> snapshots_;
   std::vector<Location> allow_;
   Status allow_status_;
   mutable Mutex mutex_;

@@ -25,6 +25,12 @@ namespace forebay {
 namespace {
 
 constexpr std::uint32_t kConcurrencyMax = 256;
+// Threads that fetch snapshots. One that is being made is hardly waited for: readers come again,
+// and those of other datasets need the threads.
+constexpr std::uint32_t kSnapshotThreads = 8;
+constexpr std::chrono::milliseconds kSnapshotTimeout{100};
+// Answers that are kept beside the snapshot that they are from: it is at hand.
+constexpr std::size_t kSnapshotAnswersMax = 1024;
 
 std::uint64_t RandomId() {
   std::uint64_t id = 0;
@@ -92,6 +98,7 @@ struct Worker::State {
   std::unique_ptr<Peers> peers;
   std::unique_ptr<Fills> fills;
   std::unique_ptr<SharedLookups> lookups;
+  std::unique_ptr<SharedLookups> snapshots;
   std::unique_ptr<BlockService> service;
   std::unique_ptr<Server> server;
 
@@ -218,15 +225,28 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options) {
                                    .on_newer = [group](std::uint64_t epoch, std::string_view) {
                                      group->Heard(epoch);
                                    }});
-  state->stores =
-      in_group ? std::make_unique<ServedStores>(options.environment)
-               : std::make_unique<ServedStores>(std::move(upstream).value(), options.members.allow);
+  if (in_group) {
+    Result<std::shared_ptr<SnapshotSource>> source =
+        SnapshotSource::Create({options.control->text, options.snapshot_directory});
+    if (!source.ok()) return std::move(source).error();
+    state->stores = std::make_unique<ServedStores>(options.environment, std::move(source).value());
+  } else {
+    state->stores =
+        std::make_unique<ServedStores>(std::move(upstream).value(), options.members.allow);
+  }
   state->fills = std::make_unique<Fills>(
       FillOptions{.upstream_threads = options.upstream_concurrency}, *state->group, *state->peers);
   state->lookups = std::make_unique<SharedLookups>(LookupOptions{});
+  state->snapshots =
+      std::make_unique<SharedLookups>(LookupOptions{.threads = in_group ? kSnapshotThreads : 1,
+                                                    .names_max = kSnapshotAnswersMax,
+                                                    .pages_max = 1,
+                                                    .timeout = kSnapshotTimeout,
+                                                    .fetch_listings = false});
   state->service = std::make_unique<BlockService>(
       BlockService::Parts{options.name, endpoint, block_bytes, block_bytes_max, *state->tier,
-                          *state->stores, *state->fills, *state->lookups, *state->group},
+                          *state->stores, *state->fills, *state->lookups, *state->snapshots,
+                          *state->group},
       HotFilesOptions{.members = 1, .capacity_bytes = options.memory_bytes});
   if (!in_group) state->SetView(*state->group->view());
   Result<std::unique_ptr<Server>> server = Server::Start(

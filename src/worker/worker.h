@@ -20,6 +20,7 @@ struct WorkerOptions {
   std::string name;                       // With a members file: one of its members.
   Address address;                        // Where it listens; what a members file says of `name`.
   std::optional<ControlAddress> control;  // The group's. None: `members` is the group, for ever.
+  std::string snapshot_directory;         // STATE/snapshots of the control, if on this host.
   MembersFile members;
   std::uint32_t block_bytes_max = 4u << 20;        // In a group: of the datasets that it takes.
   std::map<std::string, std::string> environment;  // For credentials and open store options.

@@ -1,9 +1,11 @@
 """A group: up, datasets, loads, waits, status, down."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
 import signal
+import threading
 import unittest
 
 import group_case
@@ -151,6 +153,144 @@ class Datasets(group_case.GroupTest):
         self.await_ratio("prices", 0.5)
         (root / "f0").write_bytes(content(64 << 10, 77))
         self.await_ratio("prices", 0.4)
+
+    def test_pinned_moves_only_when_refreshed(self):
+        root = self.old_tree({"a": b"old" * 1000})
+        self.up(1)
+        self.create("prices", root, "--staleness", "pinned")
+        self.ok("load", "prices")
+        (root / "a").write_bytes(b"new" * 1000)
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"old" * 1000)
+        self.ok("dataset", "refresh", "prices")
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"new" * 1000)
+
+    def pinned(self, workers=2):
+        """A loaded pinned dataset whose store then changed: `a` replaced, `b` deleted, `c` new."""
+        root = self.old_tree({"a": b"old" * 1000, "b": b"gone" * 1000, "d/e": b"deep"})
+        self.up(workers)
+        self.create("prices", root, "--staleness", "pinned")
+        self.ok("load", "prices")
+        (root / "a").write_bytes(b"newer" * 1000)
+        (root / "b").unlink()
+        (root / "c").write_bytes(b"c")
+        return root
+
+    def check_snapshot(self, held=True):
+        listed = json.loads(self.ok("ls", "-o", "json", "forebay://prices/"))
+        sizes = {e["name"]: e["size"] for e in listed if e["type"] == "file"}
+        self.assertEqual(sizes, {"a": 3000, "b": 4000})
+        self.check(self.forebay("stat", "forebay://prices/c"), 1, "c")
+        for name, size in sizes.items():
+            asked = json.loads(self.ok("stat", "-o", "json", f"forebay://prices/{name}"))
+            self.assertEqual(asked[0]["size"], size)
+        if held:
+            self.assertEqual(self.ok("cat", "forebay://prices/a"), b"old" * 1000)
+            self.assertEqual(self.ok("cat", "forebay://prices/b"), b"gone" * 1000)
+
+    def restart_worker(self):
+        worker = next(iter(self.workers().values()))
+        os.kill(worker["pid"], signal.SIGKILL)
+        self.await_status(lambda s: all(w["state"] == "Ready" and w["pid"] != worker["pid"]
+                                        for w in s["workers"]), "restarted worker", 30)
+
+    def test_a_snapshot_outlives_worker_and_control(self):
+        self.pinned(workers=1)
+        self.check_snapshot()
+        self.restart_worker()
+        self.check_snapshot()
+        self.kill_control()
+        self.check_snapshot()  # By the worker, and by the file of the dead control.
+        self.up(1)
+        self.await_ratio("prices", 1.0)  # Control has what it goes by.
+        self.check_snapshot()
+        self.kill_control()
+        for record in self.state.glob("workers/*.pid"):
+            os.kill(int(record.read_text().split()[0]), signal.SIGKILL)
+        self.check_snapshot(held=False)  # By the file alone.
+        self.up(1)
+        self.await_ratio("prices", 1.0)  # Control has what it goes by.
+        self.check_snapshot()
+        self.ok("dataset", "refresh", "prices")
+        self.assertEqual(self.ok("cat", "forebay://prices/c"), b"c")
+        self.check(self.forebay("stat", "forebay://prices/b"), 1, "b")
+
+    def test_a_pinned_version_that_is_nowhere_is_no_other(self):
+        self.pinned()
+        self.ok("evict", "prices")
+        for name in ("a", "b"):
+            outcome = self.forebay("cat", f"forebay://prices/{name}")
+            self.assertEqual((outcome.code, outcome.out), (1, b""))
+
+    def test_fifty_readers_of_what_is_refreshed_see_old_or_new(self):
+        old, new = content(5 * MIB, 1), content(5 * MIB, 2)
+        root = self.old_tree({"a": old})
+        self.up(2)
+        self.create("prices", root, "--staleness", "pinned", "--block-size", "1MiB")
+        self.ok("load", "prices")
+        (root / "a").write_bytes(new)
+        refreshed = threading.Event()
+
+        def read(number):
+            if number == 10:
+                self.ok("dataset", "refresh", "prices")
+                refreshed.set()
+            late = refreshed.is_set()
+            data = self.ok("cat", "forebay://prices/a")
+            self.assertIn(data, (new,) if late else (old, new))
+            return data == new
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            seen = list(pool.map(read, range(50)))
+        self.assertFalse(seen[0])
+        self.assertTrue(seen[-1])
+
+    def test_a_damaged_snapshot_is_made_anew_for_all(self):
+        self.pinned(workers=2)
+        self.check_snapshot()
+        self.kill_control()
+        file, = (self.state / "snapshots").iterdir()
+        data = bytearray(file.read_bytes())
+        data[60] ^= 1
+        file.write_bytes(data)
+        self.check_snapshot()  # By what the workers have.
+        self.up(2)
+        for name, code in (("a", 0), ("b", 1), ("c", 0)):
+            harness.wait_until(
+                lambda name=name, code=code:
+                self.forebay("stat", f"forebay://prices/{name}").code == code, name, 10)
+        self.assertEqual(self.ok("cat", "forebay://prices/a"), b"newer" * 1000)
+
+    def test_a_snapshot_that_cannot_be_stored_is_none(self):
+        self.pinned(workers=1)
+        snapshots = self.state / "snapshots"
+        snapshots.rename(self.dir / "away")
+        snapshots.write_text("in the way")
+        self.check(self.forebay("dataset", "refresh", "prices"), 1, "snapshot stays")
+        self.check_snapshot()
+        snapshots.unlink()
+        (self.dir / "away").rename(snapshots)
+        self.ok("dataset", "refresh", "prices")
+        self.assertEqual(self.ok("cat", "forebay://prices/c"), b"c")
+
+    def test_ten_thousand_names_are_pinned(self):
+        root = self.old_tree({f"d/{i:05}": b"x" for i in range(10_000)})
+        self.up(2)
+        self.create("many", root, "--staleness", "pinned")
+        self.assertEqual(len(self.ok("ls", "-o", "name", "forebay://many/d/").split()), 10_000)
+        (root / "d" / "late").write_bytes(b"late")
+        self.assertEqual(len(self.ok("ls", "-o", "name", "forebay://many/d/").split()), 10_000)
+        self.ok("dataset", "refresh", "many")
+        self.assertEqual(len(self.ok("ls", "-o", "name", "forebay://many/d/").split()), 10_001)
+
+    def test_snapshots_go_with_their_datasets(self):
+        self.pinned(workers=1)
+        snapshots = self.state / "snapshots"
+        self.assertEqual(len(list(snapshots.iterdir())), 1)
+        self.kill_control()
+        (snapshots / ("0" * 32)).write_bytes(b"of nobody")
+        self.up(1)
+        self.assertEqual(len(list(snapshots.iterdir())), 1)
+        self.ok("dataset", "delete", "prices")
+        self.assertEqual(list(snapshots.iterdir()), [])
 
     def test_staleness_zero_sees_every_change(self):
         root = self.old_tree({"a": b"1"})
