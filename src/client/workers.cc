@@ -152,8 +152,8 @@ std::vector<WorkerRef> Workers::Holders(const BlockKey& block, std::size_t least
   std::size_t count = std::max<std::size_t>(least, 1);
   {
     MutexLock lock(mutex_);
-    const HolderCount& known = counts_.Use(block.file, [](const HolderCount&) {});
-    if (known.until > Clock::now()) count = std::max<std::size_t>(count, known.holders);
+    const HolderCount* known = counts_.Find(block.file);
+    if (known && known->until > Clock::now()) count = std::max<std::size_t>(count, known->holders);
   }
   return Placed(block.Hash64(), count);
 }
