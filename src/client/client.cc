@@ -141,8 +141,21 @@ Result<Attributes> Client::Stat(const std::string& url, Deadline deadline, std::
   return state_->lookups.Stat(place.value(), deadline, stop);
 }
 
+Result<Looked> Client::LookUp(const std::string& url, Deadline deadline, std::stop_token stop) {
+  Result<Place> place = state_->backends.Find(url, deadline, stop);
+  if (!place.ok()) return place.error();
+  return state_->lookups.LookUp(place.value(), deadline, stop);
+}
+
 Result<ListPage> Client::List(const std::string& url, const std::string& after, Deadline deadline,
                               std::stop_token stop) {
+  Result<ListedPage> listed = ListFor(url, after, deadline, std::move(stop));
+  if (!listed.ok()) return std::move(listed).error();
+  return std::move(listed.value().page);
+}
+
+Result<ListedPage> Client::ListFor(const std::string& url, const std::string& after,
+                                   Deadline deadline, std::stop_token stop) {
   Result<Place> place = state_->backends.Find(url, deadline, stop);
   if (!place.ok()) return place.error();
   if (!place.value().path.empty() && !place.value().path.ends_with('/')) {
@@ -160,9 +173,20 @@ Result<std::unique_ptr<File>> Client::Open(const std::string& url, Deadline dead
   if (attributes.value().type == FileType::kDirectory) {
     return Error(Code::kInvalidArgument, "\"" + url + "\": is a directory; name a file in it");
   }
+  return std::unique_ptr<File>(new File(std::unique_ptr<File::State>(new File::State{
+      .file = OpenFile(state_->backends, state_->lookups, std::move(place).value(),
+                       std::move(attributes).value(), OpenFile::Binding::kFirstBytes)})));
+}
+
+Result<std::unique_ptr<File>> Client::OpenVersion(const std::string& url,
+                                                  const Attributes& attributes, Deadline deadline,
+                                                  std::stop_token stop) {
+  CHECK(attributes.type == FileType::kFile);
+  Result<Place> place = state_->backends.Find(url, deadline, std::move(stop));
+  if (!place.ok()) return place.error();
   return std::unique_ptr<File>(new File(std::unique_ptr<File::State>(
       new File::State{.file = OpenFile(state_->backends, state_->lookups, std::move(place).value(),
-                                       std::move(attributes).value())})));
+                                       attributes, OpenFile::Binding::kOpened)})));
 }
 
 Status Client::ReadFiles(std::span<const FileToRead> files, FileSink& sink,

@@ -53,6 +53,22 @@ struct SourceBytes {
   std::uint64_t upstream = 0;
 };
 
+// How long an answer about the store may be used.
+struct Freshness {
+  Clock::time_point as_of;  // No later than the store was asked.
+  Clock::time_point until;  // By the dataset's staleness bound; max(): until it is refreshed.
+};
+
+struct Looked {
+  Attributes attributes;
+  Freshness freshness;
+};
+
+struct ListedPage {
+  ListPage page;
+  Freshness freshness;
+};
+
 class Client;
 
 // One version of one file, open for reading.
@@ -167,9 +183,17 @@ class Client {
   Result<Attributes> Stat(const std::string& url, Deadline deadline, std::stop_token stop);
   Result<ListPage> List(const std::string& url, const std::string& after, Deadline deadline,
                         std::stop_token stop);
+  // The same two, saying for how long the answer may be kept. Here `url` is not taken literally,
+  // but as the tree shows it: a name that is both a file and a directory is the directory.
+  Result<Looked> LookUp(const std::string& url, Deadline deadline, std::stop_token stop);
+  Result<ListedPage> ListFor(const std::string& url, const std::string& after, Deadline deadline,
+                             std::stop_token stop);
 
   Result<std::unique_ptr<File>> Open(const std::string& url, Deadline deadline,
                                      std::stop_token stop);
+  // The version of `attributes`, which are a file's, and never another. Asks nobody about it.
+  Result<std::unique_ptr<File>> OpenVersion(const std::string& url, const Attributes& attributes,
+                                            Deadline deadline, std::stop_token stop);
 
   // Reads whole files in order, overlapping them: attributes and blocks of the next files are on
   // their way while one is handed out. `read_timeout` is the deadline of each block, from its

@@ -22,6 +22,7 @@ class UpstreamLink : public Upstream {
   bool ProvenWhileStreaming(const std::string& path) const override {
     return store_.ProvenWhileStreaming(path);
   }
+  bool MayBeBoth(const std::string& path) const override { return store_.MayBeBoth(path); }
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override {
     return store_.Stat(path, deadline, stop);

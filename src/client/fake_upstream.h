@@ -57,7 +57,11 @@ class FakeUpstream : public Upstream {
   int lists() const { return lists_; }
   int most_at_once() const { return most_at_once_; }
 
+  // From now on every name that is asked for with a '/' at its end is a directory too.
+  void MakeAllBoth() { both_ = true; }
+
   bool ProvenWhileStreaming(const std::string&) const override { return true; }
+  bool MayBeBoth(const std::string&) const override { return both_; }
 
   Result<Attributes> Stat(const std::string& path, Deadline /*deadline*/,
                           std::stop_token /*stop*/) override EXCLUDES(mutex_) {
@@ -132,6 +136,7 @@ class FakeUpstream : public Upstream {
   std::atomic<int> at_once_ = 0;
   std::atomic<int> most_at_once_ = 0;
   std::atomic<bool> hanging_ = false;
+  std::atomic<bool> both_ = false;
   Mutex mutex_;
   CondVar changed_;
   std::map<std::string, Attributes> files_ GUARDED_BY(mutex_);

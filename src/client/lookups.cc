@@ -101,6 +101,14 @@ Result<LookupReply> AskSnapshot(bool list, const Place& place, const std::string
               : ReplyOf(snapshot.value()->Stat(place.path));
 }
 
+// Of an answer that was `age` old when it was given; it was asked for at `asked_at`.
+Freshness FreshnessOf(const StoreRules& rules, Clock::time_point asked_at,
+                      std::chrono::milliseconds age) {
+  const Clock::time_point as_of = asked_at - age;
+  return {.as_of = as_of,
+          .until = rules.pinned() ? Clock::time_point::max() : as_of + rules.staleness};
+}
+
 Result<ListPage> ToPage(LookupReply reply) {
   ListPage page;
   page.next = std::move(reply.next);
@@ -180,26 +188,45 @@ std::optional<Result<LookupReply>> Lookups::AskWorkers(bool list, const Place& p
 }
 
 Result<Attributes> Lookups::Stat(const Place& place, Deadline deadline, std::stop_token stop) {
-  return StatWithin(place, place.store->rules.staleness, deadline, stop);
+  if (auto known = FindListed(place)) return std::move(known->attributes);
+  Result<Looked> looked = AskFor(place, place.store->rules.staleness, deadline, std::move(stop));
+  if (!looked.ok()) return std::move(looked).error();
+  return std::move(looked.value().attributes);
 }
 
 Result<Attributes> Lookups::StatAnew(const Place& place, Deadline deadline, std::stop_token stop) {
   ForgetListing(DirectoryHash64(DomainId{}, place.store->dataset, DirectoryOf(place.path)));
-  return StatWithin(place, std::chrono::milliseconds(0), deadline, stop);
+  Result<Looked> looked = AskFor(place, std::chrono::milliseconds(0), deadline, std::move(stop));
+  if (!looked.ok()) return std::move(looked).error();
+  return std::move(looked.value().attributes);
 }
 
-Result<Attributes> Lookups::StatWithin(const Place& place, std::chrono::milliseconds max_age,
-                                       Deadline deadline, std::stop_token stop) {
+Result<Looked> Lookups::LookUp(const Place& place, Deadline deadline, std::stop_token stop) {
+  // Listings name as files only what is no directory too.
+  if (auto known = FindListed(place)) return *std::move(known);
+  const std::chrono::milliseconds max_age = place.store->rules.staleness;
+  Result<Looked> looked = AskFor(place, max_age, deadline, stop);
+  if (!looked.ok() || looked.value().attributes.type != FileType::kFile ||
+      !place.store->upstream->MayBeBoth(place.path)) {
+    return looked;
+  }
+  Result<Looked> directory =
+      AskFor(Place{place.store, place.path + '/'}, max_age, deadline, std::move(stop));
+  if (!directory.ok() && directory.error().code() != Code::kNotFound) return directory;
+  const bool is_both = directory.ok() && directory.value().attributes.type == FileType::kDirectory;
+  return is_both ? directory : looked;
+}
+
+Result<Looked> Lookups::AskFor(const Place& place, std::chrono::milliseconds max_age,
+                               Deadline deadline, std::stop_token stop) {
   const Place directory{place.store, DirectoryOf(place.path)};
   const std::uint64_t hash = DirectoryHash64(DomainId{}, directory.store->dataset, directory.path);
-  if (max_age.count() > 0) {
-    if (const auto known = FindListed(place, directory, hash)) return *known;
-  }
   const Lookup lookup{.store = place.store->url,
                       .path = place.path,
                       .after = "",
                       .max_age = max_age,
                       .refreshed = place.store->rules.refreshed};
+  const Clock::time_point asked_at = Clock::now();
   Result<LookupReply> reply = Ask(false, place, lookup, deadline, stop);
   if (!reply.ok()) return std::move(reply).error();
   if (reply.value().entries.size() != 1) {
@@ -212,35 +239,44 @@ Result<Attributes> Lookups::StatWithin(const Place& place, std::chrono::millisec
     fetch = rule_.Looked(hash, Clock::now());
   }
   if (fetch) KeepListing(directory, hash, deadline, stop);
-  return FromWire(reply.value().entries.front().attributes);
+  Result<Attributes> attributes = FromWire(reply.value().entries.front().attributes);
+  if (!attributes.ok()) return std::move(attributes).error();
+  return Looked{std::move(attributes).value(),
+                FreshnessOf(place.store->rules, asked_at, reply.value().age)};
 }
 
-Result<ListPage> Lookups::List(const Place& place, const std::string& after, Deadline deadline,
-                               std::stop_token stop) {
+Result<ListedPage> Lookups::List(const Place& place, const std::string& after, Deadline deadline,
+                                 std::stop_token stop) {
   const Lookup lookup{.store = place.store->url,
                       .path = place.path,
                       .after = after,
                       .max_age = place.store->rules.staleness,
                       .refreshed = place.store->rules.refreshed};
+  const Clock::time_point asked_at = Clock::now();
   Result<LookupReply> reply = Ask(true, place, lookup, deadline, stop);
   if (!reply.ok()) return std::move(reply).error();
-  return ToPage(std::move(reply).value());
+  const Freshness freshness = FreshnessOf(place.store->rules, asked_at, reply.value().age);
+  Result<ListPage> page = ToPage(std::move(reply).value());
+  if (!page.ok()) return std::move(page).error();
+  return ListedPage{std::move(page).value(), freshness};
 }
 
-std::optional<Attributes> Lookups::FindListed(const Place& place, const Place& directory,
-                                              std::uint64_t directory_hash) {
+std::optional<Looked> Lookups::FindListed(const Place& place) {
+  if (place.store->rules.staleness.count() == 0) return std::nullopt;
+  const std::string directory = DirectoryOf(place.path);
   std::shared_ptr<const Listing> listing;
   {
     MutexLock lock(mutex_);
-    listing = listings_.Use(directory_hash, [](const auto&) {});
+    listing = listings_.Use(DirectoryHash64(DomainId{}, place.store->dataset, directory),
+                            [](const auto&) {});
   }
-  if (!listing || Clock::now() >= listing->until ||
+  if (!listing || Clock::now() >= listing->freshness.until ||
       listing->refreshed < place.store->rules.refreshed) {
     return std::nullopt;
   }
-  const auto found = listing->files.find(place.path.substr(directory.path.size()));
+  const auto found = listing->files.find(place.path.substr(directory.size()));
   if (found == listing->files.end()) return std::nullopt;
-  return found->second;
+  return Looked{found->second, listing->freshness};
 }
 
 void Lookups::ForgetListing(std::uint64_t directory_hash) {
@@ -254,7 +290,7 @@ void Lookups::KeepListing(const Place& directory, std::uint64_t directory_hash, 
   const StoreRules& rules = directory.store->rules;
   auto listing = std::make_shared<Listing>();
   listing->refreshed = rules.refreshed;
-  listing->until = Clock::time_point::max();
+  listing->freshness = {.as_of = Clock::time_point::max(), .until = Clock::time_point::max()};
   Lookup lookup{.store = directory.store->url,
                 .path = directory.path,
                 .after = "",
@@ -265,9 +301,9 @@ void Lookups::KeepListing(const Place& directory, std::uint64_t directory_hash, 
     Result<LookupReply> reply = Ask(true, directory, lookup, deadline, stop);
     if (!reply.ok()) return;
     // The page is as old as the worker says, counted from before we asked.
-    if (!rules.pinned()) {
-      listing->until = std::min(listing->until, asked_at + rules.staleness - reply.value().age);
-    }
+    const Freshness page_freshness = FreshnessOf(rules, asked_at, reply.value().age);
+    listing->freshness.as_of = std::min(listing->freshness.as_of, page_freshness.as_of);
+    listing->freshness.until = std::min(listing->freshness.until, page_freshness.until);
     const std::string next = reply.value().next;
     Result<ListPage> page = ToPage(std::move(reply).value());
     if (!page.ok()) return;

@@ -97,10 +97,10 @@ TEST_F(LookupsTest, ADirectoryIsListedPageByPage) {
   std::string after;
   std::size_t entries = 0;
   do {
-    const Result<ListPage> page = pool.lookups.List(place, after, Clock::now() + 10s, {});
+    const Result<ListedPage> page = pool.lookups.List(place, after, Clock::now() + 10s, {});
     ASSERT_TRUE(page.ok());
-    entries += page.value().entries.size();
-    after = page.value().next;
+    entries += page.value().page.entries.size();
+    after = page.value().page.next;
   } while (!after.empty());
   EXPECT_EQ(entries, 25u);
 }
@@ -117,6 +117,29 @@ TEST_F(LookupsTest, AFreshQuestionIsAskedDespiteTheListing) {
   EXPECT_EQ(Stat("d/1").value().version, "v1");
   EXPECT_EQ(pool.lookups.StatAnew(At("d/1"), Clock::now() + 10s, {}).value().version, "version 2");
   EXPECT_EQ(Stat("d/1").value().version, "version 2");  // And the old listing is forgotten.
+}
+
+// What is handed on says for how long it may be kept, also when it comes from a kept listing.
+TEST_F(LookupsTest, AnAnswerSaysHowLongItMayBeKept) {
+  const Clock::time_point before = Clock::now();
+  for (int i = 0; i < 40; ++i) {
+    const Clock::time_point asked_at = Clock::now();
+    const Result<Looked> looked = pool.lookups.LookUp(At("d/1"), Clock::now() + 10s, {});
+    ASSERT_TRUE(looked.ok());
+    const Freshness& freshness = looked.value().freshness;
+    EXPECT_GE(freshness.as_of, i < 32 ? asked_at : before);
+    EXPECT_LE(freshness.as_of, Clock::now());
+    EXPECT_EQ(freshness.until, freshness.as_of + At("d/1").store->rules.staleness);
+  }
+}
+
+TEST_F(LookupsTest, ATreeShowsTheDirectoryOfThatName) {
+  EXPECT_EQ(pool.lookups.LookUp(At("d/1"), Clock::now() + 10s, {}).value().attributes.type,
+            FileType::kFile);
+  pool.store.MakeAllBoth();
+  EXPECT_EQ(pool.lookups.LookUp(At("d/1"), Clock::now() + 10s, {}).value().attributes.type,
+            FileType::kDirectory);
+  EXPECT_EQ(Stat("d/1").value().type, FileType::kFile);  // Taken literally.
 }
 
 TEST_F(LookupsTest, ANameThatTheListingLacksIsAskedFor) {

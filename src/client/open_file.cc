@@ -11,8 +11,12 @@ constexpr std::size_t kVersionsMax = 4;
 
 }  // namespace
 
-OpenFile::OpenFile(Backends& backends, Lookups& lookups, Place place, Attributes attributes)
-    : backends_(backends), lookups_(lookups), place_(std::move(place)) {
+OpenFile::OpenFile(Backends& backends, Lookups& lookups, Place place, Attributes attributes,
+                   Binding binding)
+    : backends_(backends),
+      lookups_(lookups),
+      place_(std::move(place)),
+      bound_(binding == Binding::kOpened) {
   versions_.push_back(MakeFileVersion(place_, std::move(attributes)));
 }
 
@@ -59,7 +63,7 @@ void OpenFile::PutBack(std::unique_ptr<RangeReader> reader) {
 bool OpenFile::MayReturn(const std::shared_ptr<const FileVersion>& version) {
   MutexLock lock(mutex_);
   if (version != versions_.back()) return false;
-  returned_ = true;
+  bound_ = true;
   return true;
 }
 
@@ -70,7 +74,7 @@ Result<bool> OpenFile::Rebind(const std::shared_ptr<const FileVersion>& version,
     MutexLock lock(mutex_);
     if (version != versions_.back()) return true;    // Another thread has done it.
     if (place_.store->rules.pinned()) return false;  // The snapshot does not move.
-    rebinds = !returned_ && versions_.size() < kVersionsMax;
+    rebinds = !bound_ && versions_.size() < kVersionsMax;
   }
   // Asked also if it is too late for this file: whoever opens it next is to get the new version.
   Result<Attributes> attributes = lookups_.StatAnew(place_, deadline, stop);
@@ -80,7 +84,7 @@ Result<bool> OpenFile::Rebind(const std::shared_ptr<const FileVersion>& version,
   std::shared_ptr<const FileVersion> newer = MakeFileVersion(place_, std::move(attributes).value());
   MutexLock lock(mutex_);
   if (version != versions_.back()) return true;
-  if (returned_) return false;
+  if (bound_) return false;
   versions_.push_back(std::move(newer));
   return true;
 }

@@ -22,7 +22,12 @@ namespace forebay {
 // Thread safety: safe.
 class OpenFile {
  public:
-  OpenFile(Backends& backends, Lookups& lookups, Place place, Attributes attributes);
+  // When the file is bound to one version: as it was opened, or only with the first bytes that are
+  // returned, so that until then a newer one may take its place.
+  enum class Binding : unsigned char { kOpened, kFirstBytes };
+
+  OpenFile(Backends& backends, Lookups& lookups, Place place, Attributes attributes,
+           Binding binding);
 
   // Valid as long as this lives, also after the file was bound to a new version.
   const Attributes& attributes() const EXCLUDES(mutex_);
@@ -46,7 +51,7 @@ class OpenFile {
   const Place place_;
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<const FileVersion>> versions_ GUARDED_BY(mutex_);  // Newest last.
-  bool returned_ GUARDED_BY(mutex_) = false;  // Bytes of the newest.
+  bool bound_ GUARDED_BY(mutex_);                                                // To the newest.
   bool reading_ahead_ GUARDED_BY(mutex_) = false;
   std::unique_ptr<RangeReader> reader_ GUARDED_BY(mutex_);  // Null until used, and while in use.
 };

@@ -14,7 +14,8 @@ constexpr std::uint64_t kSize = 20 * kFakeBlockBytes + 1000;
 struct OpenFileTest : testing::Test {
   OpenFile Open(const std::string& path) {
     const auto version = pool.Put(path, "v1", kSize);
-    return OpenFile(pool.backends, pool.lookups, Place{version->store, path}, version->attributes);
+    return OpenFile(pool.backends, pool.lookups, Place{version->store, path}, version->attributes,
+                    OpenFile::Binding::kFirstBytes);
   }
   // What comes of reading `length` bytes at `offset`.
   static Result<std::vector<std::byte>> Read(OpenFile& file, std::uint64_t offset,
@@ -53,7 +54,8 @@ TEST_F(OpenFileTest, ReadsInOrderAreRight) {
     FakePool own(3);
     for (FakeWorker* worker : own.workers) worker->StartPump(seed);
     const auto version = own.Put("a", "v1", kSize);
-    OpenFile file(own.backends, own.lookups, Place{version->store, "a"}, version->attributes);
+    OpenFile file(own.backends, own.lookups, Place{version->store, "a"}, version->attributes,
+                  OpenFile::Binding::kFirstBytes);
     Rng rng(seed);
     std::uint64_t at = 0;
     for (int i = 0; i < 150; ++i) {
@@ -92,7 +94,8 @@ TEST_F(OpenFileTest, AFaultWhileReadingAheadIsInvisible) {
     own.store.FailReads(nth, nth + 1, Code::kUnavailable);
     for (FakeWorker* worker : own.workers) worker->Play(nth, nth + 3, Trick::kBreak);
     const auto version = own.Put("a", "v1", kSize);
-    OpenFile file(own.backends, own.lookups, Place{version->store, "a"}, version->attributes);
+    OpenFile file(own.backends, own.lookups, Place{version->store, "a"}, version->attributes,
+                  OpenFile::Binding::kFirstBytes);
     for (std::uint64_t at = 0; at < kSize; at += 50'000) ExpectRead(file, at, 50'000);
   }
 }
@@ -120,13 +123,28 @@ TEST_F(OpenFileTest, AChangeAfterTheFirstByteIsSurfaced) {
   EXPECT_EQ(file.attributes().version, "v1");
 }
 
+// Who asked for this version gets no other, even before the first byte.
+TEST(OpenFile, OneThatIsBoundAtOnceNeverMoves) {
+  FakePool pool(1);
+  const auto version = pool.Put("a", "v1", kSize);
+  OpenFile file(pool.backends, pool.lookups, Place{version->store, "a"}, version->attributes,
+                OpenFile::Binding::kOpened);
+  pool.store.Put("a", "version 2", kSize);
+  for (FakeWorker* worker : pool.workers) worker->Replace("a", "version 2");
+  std::vector<std::byte> bytes(100);
+  const auto read = file.Read(0, bytes, Clock::now() + 10s, {});
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code(), Code::kChanged);
+}
+
 // Many threads read while the file is replaced: all that succeed see the same version.
 TEST(OpenFile, ManyThreadsSeeOneVersion) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     FakePool pool(2);
     for (FakeWorker* worker : pool.workers) worker->StartPump(seed);
     const auto version = pool.Put("a", "v1", kSize);
-    OpenFile file(pool.backends, pool.lookups, Place{version->store, "a"}, version->attributes);
+    OpenFile file(pool.backends, pool.lookups, Place{version->store, "a"}, version->attributes,
+                  OpenFile::Binding::kFirstBytes);
     std::atomic<int> of_version[2] = {0, 0};
     TaskGroup readers;
     std::atomic<int> running = 4;
@@ -166,7 +184,8 @@ TEST(OpenFile, AStopIsObeyed) {
   FakePool pool(1);
   pool.workers[0]->Play(0, 1000, Trick::kStop);
   const auto version = pool.Put("a", "v1", kSize);
-  OpenFile file(pool.backends, pool.lookups, Place{version->store, "a"}, version->attributes);
+  OpenFile file(pool.backends, pool.lookups, Place{version->store, "a"}, version->attributes,
+                OpenFile::Binding::kFirstBytes);
   std::stop_source stop;
   TaskGroup other;
   other.Run("stopper", [&](std::stop_token) {

@@ -22,6 +22,7 @@ class S3Upstream final : public Upstream {
                                                   const Labels& store);
 
   bool ProvenWhileStreaming(const std::string&) const override { return true; }
+  bool MayBeBoth(const std::string&) const override { return true; }
   // Costs a HEAD, and a LIST unless there is a file.
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override;

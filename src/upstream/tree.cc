@@ -78,6 +78,11 @@ class TreeUpstream : public Upstream {
     return mount != nullptr && mount->upstream->ProvenWhileStreaming(Inside(*mount, path));
   }
 
+  bool MayBeBoth(const std::string& path) const override {
+    const Mount* mount = Find(path);
+    return mount != nullptr && !IsMade(path) && mount->upstream->MayBeBoth(Inside(*mount, path));
+  }
+
   Result<Attributes> Stat(const std::string& path, Deadline deadline,
                           std::stop_token stop) override {
     if (IsMade(path)) return Directory();

@@ -85,6 +85,10 @@ class Upstream {
   // succeeded (posix).
   virtual bool ProvenWhileStreaming(const std::string& path) const = 0;
 
+  // Whether the store can have a file at `path` and others below it as if it were a directory, as
+  // S3 can.
+  virtual bool MayBeBoth(const std::string& /*path*/) const { return false; }
+
   // The file at exactly `path`, else the directory of that name, else kNotFound. "" is a directory
   // if the store exists; so is an S3 key "x/" without bytes.
   virtual Result<Attributes> Stat(const std::string& path, Deadline deadline,
@@ -102,6 +106,11 @@ class Upstream {
   virtual Result<ReadOutcome> Read(const ReadRange& range, ByteSink& sink, Deadline deadline,
                                    std::stop_token stop) = 0;
 };
+
+// From when on, in nanoseconds since 1970, the version tag of a file with `attributes` tells it
+// from every later one: a tag made of times does so only once the clock has certainly moved on (2
+// s). 0 for tags that always do. Pure.
+std::int64_t SettledAtNanoseconds(const Attributes& attributes);
 
 // Where a URL points: the store, and the path in it.
 struct Location {
