@@ -1,0 +1,398 @@
+#include "mount/filesystem.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "base/wall_clock.h"
+#include "mount/errno_of.h"
+#include "mount/listing.h"
+
+namespace forebay {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+// The kernel keeps nothing for longer: a refresh of the dataset must get through.
+constexpr std::chrono::nanoseconds kValidMax = 60s;
+// What is read of a file when it is opened: what a worker sends at least.
+constexpr std::size_t kHeadBytes = 64u << 10;
+constexpr std::size_t kHeadBytesMax = 8u << 20;  // Of all handles.
+constexpr std::size_t kBuffersKept = 8u << 20;
+constexpr std::size_t kNameMax = 1024;  // The kernel refuses a listing with a longer one.
+
+constexpr std::string_view kXattrCached = "user.forebay.cached";
+constexpr std::string_view kXattrVersion = "user.forebay.version";
+constexpr std::string_view kXattrHolders = "user.forebay.holders";
+
+// Where numbers of handles begin: at a place of this process's own.
+std::uint64_t RandomHandle() {
+  std::uint32_t number = 0;
+  CHECK(getrandom(&number, sizeof(number), 0) == sizeof(number));
+  return static_cast<std::uint64_t>(number) << 32;
+}
+
+Answer Failed(int error) {
+  Answer answer;
+  answer.error = error;
+  return answer;
+}
+
+Answer Bytes(std::vector<std::byte> body) {
+  Answer answer;
+  answer.body = std::move(body);
+  return answer;
+}
+
+// The reply to a question for a value of `value`'s size, or for the value itself.
+Answer XattrAnswer(std::uint32_t size, std::string_view value) {
+  if (size == 0) return Bytes(EncodeXattrSize(value.size()));
+  if (value.size() > size) return Failed(ERANGE);
+  const auto bytes = std::as_bytes(std::span(value));
+  return Bytes({bytes.begin(), bytes.end()});
+}
+
+std::chrono::nanoseconds LeftOf(const Freshness& freshness) {
+  const Clock::time_point now = Clock::now();
+  if (freshness.until >= now + kValidMax) return kValidMax;
+  return std::max<std::chrono::nanoseconds>(freshness.until - now, 0s);
+}
+
+std::string Below(const std::string& directory, std::string_view name) {
+  std::string path = directory;
+  if (!path.empty()) path += '/';
+  path += name;
+  return path;
+}
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+}  // namespace
+
+struct Filesystem::OpenFile {
+  OpenFile(NodeRef own_node, std::unique_ptr<File> own_file, std::atomic<std::size_t>& total)
+      : node(std::move(own_node)), file(std::move(own_file)), head_bytes_of_all(total) {}
+  ~OpenFile() { DropHead(); }
+
+  void KeepHead(std::vector<std::byte> bytes) EXCLUDES(mutex) {
+    if (head_bytes_of_all.fetch_add(bytes.size()) + bytes.size() > kHeadBytesMax) {
+      head_bytes_of_all -= bytes.size();
+      return;
+    }
+    MutexLock lock(mutex);
+    head = std::move(bytes);
+  }
+  // The first bytes of the file, if they were kept: once.
+  std::vector<std::byte> DropHead() EXCLUDES(mutex) {
+    std::vector<std::byte> bytes;
+    MutexLock lock(mutex);
+    bytes.swap(head);
+    head_bytes_of_all -= bytes.size();
+    return bytes;
+  }
+
+  const NodeRef node;
+  const std::unique_ptr<File> file;
+  std::atomic<std::size_t>& head_bytes_of_all;
+  Mutex mutex;
+  std::vector<std::byte> head GUARDED_BY(mutex);
+};
+
+struct Filesystem::OpenDirectory {
+  explicit OpenDirectory(NodeRef own_node) : node(std::move(own_node)) {}
+
+  const NodeRef node;
+  Listing listing;
+};
+
+Filesystem::Filesystem(Client& client, FilesystemOptions options)
+    : client_(client),
+      options_(std::move(options)),
+      files_(RandomHandle()),
+      directories_(RandomHandle()),
+      buffers_(kBuffersKept) {
+  CHECK(options_.root.ends_with('/'));
+}
+
+Filesystem::~Filesystem() = default;
+
+struct Filesystem::Dispatch {
+  Filesystem& filesystem;
+  const Request& request;
+  std::stop_token stop;
+
+  template <typename T>
+  Answer operator()(const T& call) {
+    return filesystem.Do(request, call, std::move(stop));
+  }
+  Answer operator()(const StatFsCall&) { return Bytes(EncodeStatFs()); }
+  Answer operator()(const DestroyCall&) { return {}; }
+  Answer operator()(const ChangeCall&) { return Failed(EROFS); }
+  Answer operator()(const MalformedCall&) { return Failed(EINVAL); }
+  Answer operator()(const FlushCall&) { return Failed(ENOSYS); }  // And is not asked again.
+  Answer operator()(const UnknownCall&) { return Failed(ENOSYS); }
+  Answer operator()(const InitCall&) { return Failed(EIO); }  // Long past.
+  Answer operator()(const ForgetCall&) { return {}; }
+  Answer operator()(const InterruptCall&) { return {}; }
+};
+
+Answer Filesystem::Handle(const Request& request, std::stop_token stop) {
+  return std::visit(Dispatch{*this, request, std::move(stop)}, request.call);
+}
+
+void Filesystem::Recycle(Answer answer) {
+  buffers_.Put(std::move(answer.data));
+}
+
+void Filesystem::Forget(const ForgetCall& call) {
+  for (const ForgetCall::Node& node : call.nodes) nodes_.Forget(node.node, node.lookups);
+}
+
+NodeReply Filesystem::Known(const std::string& path, const Looked& looked) {
+  return {.node = nodes_.Enter(path, looked.attributes)->id,
+          .ino = InodeOf(path),
+          .attributes = looked.attributes,
+          .valid = LeftOf(looked.freshness)};
+}
+
+Answer Filesystem::Do(const Request& request, const LookupCall& call, std::stop_token stop) {
+  const NodeRef parent = nodes_.Find(request.node);
+  if (!parent) return Failed(ESTALE);
+  if (!parent->is_directory()) return Failed(ENOTDIR);
+  const std::string path = Below(parent->path, call.name);
+  const Result<Looked> looked = client_.LookUp(UrlOf(path), Soon(), std::move(stop));
+  if (!looked.ok()) {
+    constexpr std::size_t kUsualNameMax = 255;
+    const bool is_long =
+        looked.error().code() == Code::kInvalidArgument && call.name.size() > kUsualNameMax;
+    return Failed(is_long ? ENAMETOOLONG : ErrnoOf(looked.error().code()));
+  }
+  return Bytes(EncodeEntry(Known(path, looked.value()), options_.ownership));
+}
+
+Answer Filesystem::Do(const Request& request, const GetAttributesCall&, std::stop_token stop) {
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node) return Failed(ESTALE);
+  NodeReply reply{.node = node->id,
+                  .ino = InodeOf(node->path),
+                  .attributes = node->attributes,
+                  .valid = kValidMax};  // A version does not change.
+  if (node->is_directory()) {
+    const std::string url = node->path.empty() ? UrlOf("") : UrlOf(node->path + '/');
+    const Result<Looked> looked = client_.LookUp(url, Soon(), std::move(stop));
+    if (!looked.ok()) return Failed(ErrnoOf(looked.error().code()));
+    if (looked.value().attributes.type != FileType::kDirectory) return Failed(ENOENT);
+    reply.attributes = looked.value().attributes;
+    reply.valid = LeftOf(looked.value().freshness);
+  }
+  return Bytes(EncodeAttributes(reply, options_.ownership));
+}
+
+Result<Filesystem::FileRef> Filesystem::OpenNode(const NodeRef& node, std::stop_token stop) {
+  Result<std::unique_ptr<File>> file =
+      client_.OpenVersion(UrlOf(node->path), node->attributes, Soon(), std::move(stop));
+  if (!file.ok()) return std::move(file).error();
+  return std::make_shared<OpenFile>(node, std::move(file).value(), head_bytes_);
+}
+
+Status Filesystem::ReadHead(OpenFile& file, std::stop_token stop) {
+  std::vector<std::byte> head(std::min<std::uint64_t>(kHeadBytes, file.node->attributes.size));
+  const Result<std::size_t> read = file.file->Read(0, head, Soon(), std::move(stop));
+  if (!read.ok()) return read.error();
+  CHECK(read.value() == head.size());
+  file.KeepHead(std::move(head));
+  return {};
+}
+
+Answer Filesystem::Do(const Request& request, const OpenCall& call, std::stop_token stop) {
+  if ((call.flags & O_ACCMODE) != O_RDONLY) return Failed(EROFS);
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node) return Failed(ESTALE);
+  if (node->is_directory()) return Failed(EISDIR);
+  const Result<FileRef> file = OpenNode(node, stop);
+  if (!file.ok()) return Failed(ErrnoOf(file.error().code()));
+  if (node->attributes.size > 0) {
+    const Status read = ReadHead(*file.value(), std::move(stop));
+    // At ESTALE the kernel asks for the name again, and the program gets the new version.
+    if (!read.ok()) return Failed(ErrnoOf(read.error().code()));
+  }
+  bool keep_pages = true;
+  if (WallClockNanoseconds() < SettledAtNanoseconds(node->attributes)) {
+    node->has_young_pages = true;
+    keep_pages = false;
+  } else if (node->has_young_pages.exchange(false)) {
+    keep_pages = false;
+  }
+  return Bytes(EncodeOpen(files_.Add(file.value()), keep_pages));
+}
+
+Result<Filesystem::FileRef> Filesystem::FindFile(const Request& request, std::uint64_t handle,
+                                                 std::stop_token stop) {
+  if (FileRef file = files_.Find(handle)) return file;
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node || node->is_directory()) return Error(Code::kChanged, "no such node");
+  Result<FileRef> file = OpenNode(node, std::move(stop));
+  if (!file.ok()) return file;
+  return files_.Restore(handle, std::move(file).value());
+}
+
+Result<std::size_t> Filesystem::ReadInto(OpenFile& file, std::uint64_t offset,
+                                         std::span<std::byte> buffer, std::stop_token stop) {
+  std::size_t done = 0;
+  if (offset == 0) {
+    const std::vector<std::byte> head = file.DropHead();
+    done = std::min(head.size(), buffer.size());
+    if (done > 0) std::memcpy(buffer.data(), head.data(), done);
+    if (done == buffer.size()) return done;
+  }
+  const Result<std::size_t> read =
+      file.file->Read(offset + done, buffer.subspan(done), Soon(), std::move(stop));
+  if (!read.ok()) return read;
+  return done + read.value();
+}
+
+Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_token stop) {
+  const Result<FileRef> file = FindFile(request, call.handle, stop);
+  if (!file.ok()) return Failed(ErrnoOf(file.error().code()));
+  const std::uint64_t size = file.value()->node->attributes.size;
+  if (call.offset >= size || call.size == 0) return {};
+  const std::size_t wanted = static_cast<std::size_t>(
+      std::min<std::uint64_t>(std::min(call.size, kRequestBytesMax), size - call.offset));
+  Answer answer;
+  answer.data = buffers_.Get(wanted);
+  const Result<std::size_t> read =
+      ReadInto(*file.value(), call.offset, {answer.data.memory.get(), wanted}, std::move(stop));
+  if (!read.ok()) {
+    const Code code = read.error().code();
+    // It is open, so it has been there.
+    answer.error = code == Code::kNotFound ? ESTALE : ErrnoOf(code);
+    return answer;
+  }
+  answer.data_bytes = read.value();
+  return answer;
+}
+
+Answer Filesystem::Do(const Request&, const ReleaseCall& call, std::stop_token) {
+  files_.Remove(call.handle);
+  return {};
+}
+
+Answer Filesystem::Do(const Request& request, const OpenDirectoryCall&, std::stop_token) {
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node) return Failed(ESTALE);
+  if (!node->is_directory()) return Failed(ENOTDIR);
+  return Bytes(EncodeOpen(directories_.Add(std::make_shared<OpenDirectory>(node)), false));
+}
+
+Filesystem::DirectoryRef Filesystem::FindDirectory(const Request& request, std::uint64_t handle) {
+  if (DirectoryRef directory = directories_.Find(handle)) return directory;
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node || !node->is_directory()) return nullptr;
+  return directories_.Restore(handle, std::make_shared<OpenDirectory>(node));
+}
+
+bool Filesystem::AddEntry(const OpenDirectory& directory, const Entry& entry,
+                          const Freshness& freshness, DirectoryReply& reply, std::uint64_t offset,
+                          bool plus) {
+  if (entry.name.size() > kNameMax) return true;  // Left out.
+  const std::string path = Below(directory.node->path, entry.name);
+  const DirectoryReply::Place place{.ino = InodeOf(path),
+                                    .is_directory = entry.attributes.type == FileType::kDirectory,
+                                    .offset = offset};
+  if (!plus) return reply.Add(entry.name, place);
+  if (!reply.FitsPlus(entry.name)) return false;
+  return reply.AddPlus(entry.name, place, Known(path, Looked{entry.attributes, freshness}),
+                       options_.ownership);
+}
+
+Answer Filesystem::Do(const Request& request, const ReadDirectoryCall& call, std::stop_token stop) {
+  const DirectoryRef directory = FindDirectory(request, call.handle);
+  if (!directory) return Failed(ESTALE);
+  const std::string& path = directory->node->path;
+  DirectoryReply reply(std::min(call.size, kRequestBytesMax));
+  const auto add_dots = [&](std::string_view name, const std::string& of, std::uint64_t offset) {
+    const DirectoryReply::Place place{.ino = InodeOf(of), .is_directory = true, .offset = offset};
+    return call.plus ? reply.AddPlus(name, place, {}, options_.ownership) : reply.Add(name, place);
+  };
+  bool fits = call.offset > 0 || add_dots(".", path, 1);
+  fits = fits && (call.offset > 1 || add_dots("..", ParentOf(path), Listing::kFirstOffset));
+  if (fits) {
+    const std::string url = path.empty() ? UrlOf("") : UrlOf(path + '/');
+    const Status listed = directory->listing.Read(
+        call.offset,
+        [&](const std::string& after) { return client_.ListFor(url, after, Soon(), stop); },
+        [&](const Entry& entry, const Freshness& freshness, std::uint64_t offset) {
+          return AddEntry(*directory, entry, freshness, reply, offset, call.plus);
+        });
+    // What was added the kernel must get; the error comes again with the next request.
+    if (!listed.ok() && reply.empty()) return Failed(ErrnoOf(listed.error().code()));
+  }
+  return Bytes(std::move(reply).Take());
+}
+
+Answer Filesystem::Do(const Request&, const ReleaseDirectoryCall& call, std::stop_token) {
+  directories_.Remove(call.handle);
+  return {};
+}
+
+Result<std::string> Filesystem::Xattr(const KnownNode& node, std::string_view name,
+                                      std::stop_token stop) {
+  if (name == kXattrVersion) return node.attributes.version;
+  const FileToRead file{UrlOf(node.path), node.attributes};
+  const Result<PoolCensus> census =
+      client_.Have(std::span(&file, 1), false, Soon(), std::move(stop));
+  if (!census.ok()) return census.error();
+  const std::vector<std::uint8_t>& holders = census.value().holders.at(0);
+  if (name == kXattrHolders) {
+    // Every block has so many.
+    return fmt::format("{}", holders.empty() ? 0 : std::ranges::min(holders));
+  }
+  constexpr std::size_t kHundred = 100;
+  const auto held = static_cast<std::size_t>(
+      std::ranges::count_if(holders, [](std::uint8_t count) { return count > 0; }));
+  // Rounded down: 1.00 means all of it.
+  const std::size_t percent = holders.empty() ? kHundred : held * kHundred / holders.size();
+  return fmt::format("{}.{:02}", percent / kHundred, percent % kHundred);
+}
+
+Answer Filesystem::Do(const Request& request, const GetXattrCall& call, std::stop_token stop) {
+  const bool is_ours =
+      call.name == kXattrCached || call.name == kXattrVersion || call.name == kXattrHolders;
+  if (!is_ours) return Failed(ENODATA);  // Asked for at every exec: fast.
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node) return Failed(ESTALE);
+  if (node->is_directory()) return Failed(ENODATA);
+  const Result<std::string> value = Xattr(*node, call.name, std::move(stop));
+  if (!value.ok()) return Failed(ErrnoOf(value.error().code()));
+  return XattrAnswer(call.size, value.value());
+}
+
+Answer Filesystem::Do(const Request& request, const ListXattrCall& call, std::stop_token) {
+  const NodeRef node = nodes_.Find(request.node);
+  if (!node) return Failed(ESTALE);
+  std::string names;
+  if (!node->is_directory()) {
+    for (const std::string_view name : {kXattrCached, kXattrVersion, kXattrHolders}) {
+      names += name;
+      names += '\0';
+    }
+  }
+  return XattrAnswer(call.size, names);
+}
+
+Answer Filesystem::Do(const Request& request, const AccessCall& call, std::stop_token) {
+  if (!nodes_.Find(request.node)) return Failed(ESTALE);
+  return Failed((call.mask & W_OK) != 0 ? EROFS : 0);
+}
+
+}  // namespace forebay

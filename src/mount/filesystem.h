@@ -1,0 +1,100 @@
+// Filesystem: one answer to each request, from nodes, handles and the client. Read-only.
+//
+// Invariants: what is read through a handle is of its node's version, and of no other. Names are
+// handed to the kernel for no longer than their dataset's staleness bound allows.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "client/buffer_pool.h"
+#include "client/client.h"
+#include "mount/handles.h"
+#include "mount/nodes.h"
+#include "mount/reply.h"
+#include "mount/request.h"
+
+namespace forebay {
+
+struct FilesystemOptions {
+  std::string root;  // The URL of the mounted directory, ending in '/'.
+  Ownership ownership;
+  std::chrono::milliseconds read_timeout{30'000};  // Of every question and read.
+};
+
+// An answer: an errno, or bytes.
+struct Answer {
+  int error = 0;
+  std::vector<std::byte> body;
+  // Instead of `body`, for data: the first `data_bytes` of it. Give it back with Recycle.
+  BlockBuffer data;
+  std::size_t data_bytes = 0;
+};
+
+// Thread safety: safe; nothing but what is named here is shared by requests.
+// Memory: about 300 bytes a node, 64 KiB a handle that was just opened (8 MiB in all), a page of
+// 1,000 names a directory that is being listed, and the client's window a file that is being read.
+class Filesystem {
+ public:
+  // `client` outlives this.
+  Filesystem(Client& client, FilesystemOptions options);
+  ~Filesystem();
+
+  // Blocks as long as the client does; cancelled by `stop` within 100 ms. Not for INIT, forgets and
+  // interrupts.
+  Answer Handle(const Request& request, std::stop_token stop);
+  void Recycle(Answer answer);
+
+  void Forget(const ForgetCall& call);
+  std::size_t known_nodes() const { return nodes_.size(); }
+
+ private:
+  struct Dispatch;
+  struct OpenFile;
+  struct OpenDirectory;
+  using FileRef = std::shared_ptr<OpenFile>;
+  using DirectoryRef = std::shared_ptr<OpenDirectory>;
+
+  Answer Do(const Request& request, const LookupCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const GetAttributesCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const OpenCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const ReadCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const OpenDirectoryCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const ReadDirectoryCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const ReleaseCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const ReleaseDirectoryCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const GetXattrCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const ListXattrCall& call, std::stop_token stop);
+  Answer Do(const Request& request, const AccessCall& call, std::stop_token stop);
+
+  Deadline Soon() const { return Clock::now() + options_.read_timeout; }
+  std::string UrlOf(const std::string& path) const { return options_.root + path; }
+  // The answer about a node: also enters it, if it is not the root.
+  NodeReply Known(const std::string& path, const Looked& looked);
+  Result<FileRef> OpenNode(const NodeRef& node, std::stop_token stop);
+  // What is open under `handle`, or was in a process before this one.
+  Result<FileRef> FindFile(const Request& request, std::uint64_t handle, std::stop_token stop);
+  DirectoryRef FindDirectory(const Request& request, std::uint64_t handle);
+  Status ReadHead(OpenFile& file, std::stop_token stop);
+  Result<std::size_t> ReadInto(OpenFile& file, std::uint64_t offset, std::span<std::byte> buffer,
+                               std::stop_token stop);
+  bool AddEntry(const OpenDirectory& directory, const Entry& entry, const Freshness& freshness,
+                DirectoryReply& reply, std::uint64_t offset, bool plus);
+  Result<std::string> Xattr(const KnownNode& node, std::string_view name, std::stop_token stop);
+
+  Client& client_;
+  const FilesystemOptions options_;
+  Nodes nodes_;
+  Handles<OpenFile> files_;
+  Handles<OpenDirectory> directories_;
+  BufferPool buffers_;
+  std::atomic<std::size_t> head_bytes_ = 0;  // Of all open files.
+};
+
+}  // namespace forebay

@@ -1,0 +1,78 @@
+#include "mount/kernel_channel.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace forebay {
+
+Result<UniqueFd> KernelChannel::Clone() const {
+  UniqueFd clone(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  auto original = static_cast<std::uint32_t>(device_.get());
+  if (!clone || ioctl(clone.get(), FUSE_DEV_IOC_CLONE, &original) != 0) {
+    return Error(Code::kUnavailable, std::strerror(errno));
+  }
+  return clone;
+}
+
+Result<std::span<const std::byte>> KernelChannel::Receive(std::span<std::byte> buffer) {
+  while (true) {
+    const ssize_t size = read(device_.get(), buffer.data(), buffer.size());
+    if (size > 0) return std::span<const std::byte>(buffer.first(static_cast<std::size_t>(size)));
+    if (size == 0) return Error(Code::kUnavailable, "unmounted");
+    switch (errno) {
+      case EINTR:
+      case EAGAIN:
+      case ENOENT: continue;  // It was interrupted before we had it.
+      case ENODEV:
+      case ECONNABORTED: return Error(Code::kUnavailable, "unmounted");
+      default: return Error(Code::kUnavailable, std::strerror(errno));
+    }
+  }
+}
+
+void KernelChannel::Answer(std::uint64_t unique, std::span<const std::byte> body,
+                           std::span<const std::byte> more) {
+  Send(unique, 0, body, more);
+}
+
+void KernelChannel::AnswerError(std::uint64_t unique, int error) {
+  Send(unique, error, {}, {});
+}
+
+void KernelChannel::Send(std::uint64_t unique, int error, std::span<const std::byte> body,
+                         std::span<const std::byte> more) {
+  fuse_out_header header{};
+  header.len = static_cast<std::uint32_t>(sizeof(header) + body.size() + more.size());
+  header.error = -error;
+  header.unique = unique;
+  // writev only reads; iovec knows no const.
+  const auto part = [](std::span<const std::byte> bytes) {
+    iovec one{};
+    const std::byte* data = bytes.data();
+    std::memcpy(&one.iov_base, &data, sizeof(data));
+    one.iov_len = bytes.size();
+    return one;
+  };
+  const std::array<iovec, 3> parts = {part(std::as_bytes(std::span(&header, 1))), part(body),
+                                      part(more)};
+  while (writev(device_.get(), parts.data(), parts.size()) < 0) {
+    if (errno == EINTR) continue;
+    // ENOENT: its program was killed; ENODEV and so on: unmounted.
+    if (errno == ENOENT || errno == ENODEV || errno == ECONNABORTED || errno == EPIPE) return;
+    Log(Level::kError, "an answer was refused by the kernel",
+        {{"error", std::strerror(errno)}, {"bytes", header.len}});
+    if (errno == EINVAL && error == 0) return AnswerError(unique, EIO);  // Nobody must hang.
+    return;
+  }
+}
+
+}  // namespace forebay

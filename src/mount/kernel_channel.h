@@ -1,0 +1,46 @@
+// KernelChannel: how requests come from the kernel, and answers go back: a descriptor of /dev/fuse.
+//
+// Everything above it knows requests and answers only, so another transport is another
+// KernelChannel.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+#include "io/unique_fd.h"
+
+namespace forebay {
+
+// Thread safety: safe. An answer goes back through the channel that its request came from.
+class KernelChannel {
+ public:
+  // What the kernel wants room for.
+  static constexpr std::size_t kRequestBufferBytes = 8192;
+
+  explicit KernelChannel(UniqueFd device) : device_(std::move(device)) {}
+
+  // Another channel of the same mount, with a queue of its own in the kernel (FUSE_DEV_IOC_CLONE),
+  // so that threads do not meet at one lock. Errors: kUnavailable: the kernel, or whatever this is,
+  // has only one.
+  Result<UniqueFd> Clone() const;
+
+  // Waits for the next request; returns its bytes in `buffer`. It takes neither deadline nor stop:
+  // it ends with the mount. Errors: kUnavailable: there is no mount any more.
+  Result<std::span<const std::byte>> Receive(std::span<std::byte> buffer);
+
+  // Answers with `body` in up to two parts. An answer that nobody waits for any more is dropped.
+  void Answer(std::uint64_t unique, std::span<const std::byte> body,
+              std::span<const std::byte> more = {});
+  // Answers with an error number from <cerrno>.
+  void AnswerError(std::uint64_t unique, int error);
+
+ private:
+  void Send(std::uint64_t unique, int error, std::span<const std::byte> body,
+            std::span<const std::byte> more);
+
+  const UniqueFd device_;
+};
+
+}  // namespace forebay

@@ -1,0 +1,129 @@
+#include "mount/listing.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace forebay {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+// A directory of "000", "001", ... in pages of `page`.
+class Directory {
+ public:
+  Directory(int entries, int page) : entries_(entries), page_(page) {}
+
+  Result<ListedPage> Fetch(const std::string& after) {
+    ++fetched;
+    if (fails) return Error(Code::kUnavailable, "as told");
+    ListedPage listed{{}, {Clock::now(), Clock::now() + (stale ? 0s : 60s)}};
+    const int begin = after.empty() ? 0 : std::stoi(after) + 1;
+    const int end = std::min(entries_, begin + page_);
+    for (int i = begin; i < end; ++i) listed.page.entries.push_back({Name(i), {.version = ""}});
+    if (end < entries_) listed.page.next = Name(end - 1);
+    return listed;
+  }
+
+  static std::string Name(int number) {
+    std::string digits = std::to_string(number);
+    return std::string(3 - digits.size(), '0') + digits;
+  }
+
+  int fetched = 0;
+  bool fails = false;
+  bool stale = false;
+
+ private:
+  const int entries_;
+  const int page_;
+};
+
+struct ListingTest : testing::Test {
+  void StartAnew() { listing = std::make_unique<Listing>(); }
+
+  // At most `most` names behind `offset`, which moves on.
+  std::vector<std::string> Read(Directory& directory, std::uint64_t& offset, std::size_t most) {
+    std::vector<std::string> names;
+    status = listing->Read(
+        offset, [&](const std::string& after) { return directory.Fetch(after); },
+        [&](const Entry& entry, const Freshness&, std::uint64_t behind) {
+          if (names.size() == most) return false;
+          names.push_back(entry.name);
+          offset = behind;
+          return true;
+        });
+    return names;
+  }
+
+  std::unique_ptr<Listing> listing = std::make_unique<Listing>();
+  Status status;
+};
+
+TEST_F(ListingTest, EveryEntryOnceWhateverTheSteps) {
+  for (const std::size_t step : {1u, 3u, 4u, 7u, 100u}) {
+    Directory directory(25, 4);
+    std::uint64_t offset = Listing::kFirstOffset;
+    std::vector<std::string> all;
+    for (auto names = Read(directory, offset, step); !names.empty();
+         names = Read(directory, offset, step)) {
+      all.insert(all.end(), names.begin(), names.end());
+    }
+    ASSERT_EQ(all.size(), 25u) << step;
+    EXPECT_TRUE(std::ranges::is_sorted(all));
+    EXPECT_EQ(directory.fetched, 7) << step;
+    StartAnew();
+  }
+}
+
+TEST_F(ListingTest, AnOffsetFindsItsPlaceAgainAlsoInAnotherProcess) {
+  Directory directory(25, 4);
+  std::uint64_t offset = Listing::kFirstOffset;
+  Read(directory, offset, 10);
+  std::uint64_t later = offset;
+  Read(directory, later, 10);
+  std::uint64_t back = offset;
+  EXPECT_EQ(Read(directory, back, 2), (std::vector<std::string>{"010", "011"}));
+  StartAnew();
+  EXPECT_EQ(Read(directory, offset, 2), (std::vector<std::string>{"010", "011"}));
+}
+
+TEST_F(ListingTest, StartingOverAsksAgainOnlyIfItIsStale) {
+  Directory directory(3, 4);
+  std::uint64_t offset = Listing::kFirstOffset;
+  Read(directory, offset, 10);
+  offset = 0;
+  Read(directory, offset, 10);
+  EXPECT_EQ(directory.fetched, 1);
+  directory.stale = true;
+  StartAnew();
+  for (int i = 0; i < 2; ++i) {
+    offset = 0;
+    EXPECT_EQ(Read(directory, offset, 10).size(), 3u);
+  }
+  EXPECT_EQ(directory.fetched, 3);
+}
+
+TEST_F(ListingTest, AnErrorIsHandedOnAndForgotten) {
+  Directory directory(3, 4);
+  directory.fails = true;
+  std::uint64_t offset = Listing::kFirstOffset;
+  Read(directory, offset, 10);
+  EXPECT_EQ(status.error().code(), Code::kUnavailable);
+  directory.fails = false;
+  EXPECT_EQ(Read(directory, offset, 10).size(), 3u);
+}
+
+TEST_F(ListingTest, AnEmptyDirectoryAndANonsenseOffset) {
+  Directory empty(0, 4);
+  std::uint64_t offset = Listing::kFirstOffset;
+  EXPECT_TRUE(Read(empty, offset, 10).empty());
+  EXPECT_TRUE(status.ok());
+  Directory directory(3, 4);
+  offset = std::uint64_t{1} << 50;
+  EXPECT_TRUE(Read(directory, offset, 10).empty());
+  EXPECT_TRUE(status.ok());
+}
+
+}  // namespace
+}  // namespace forebay

@@ -1,0 +1,62 @@
+// Nodes: what the kernel knows by number. A node is one version of one file, or a directory.
+//
+// Invariant: a number never means another path or another version, so pages and attributes that the
+// kernel has of a file's node are right for ever.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/mutex.h"
+#include "core/ids.h"
+#include "upstream/upstream.h"
+
+namespace forebay {
+
+inline constexpr std::uint64_t kRootNode = 1;
+
+struct KnownNode {
+  KnownNode(std::uint64_t own_id, std::string own_path, Attributes own_attributes)
+      : id(own_id), path(std::move(own_path)), attributes(std::move(own_attributes)) {}
+
+  bool is_directory() const { return attributes.type == FileType::kDirectory; }
+
+  const std::uint64_t id;
+  const std::string path;       // Below the mounted URL, without '/' at either end; "": the root.
+  const Attributes attributes;  // Of a directory only the type: the rest changes.
+
+  // The kernel may have pages that were read before the version's tag was settled.
+  std::atomic<bool> has_young_pages = false;
+};
+using NodeRef = std::shared_ptr<KnownNode>;
+
+// Thread safety: safe. About 300 bytes a node.
+class Nodes {
+ public:
+  Nodes();
+
+  // The node of this version of `path`, which the kernel then knows once more.
+  NodeRef Enter(const std::string& path, const Attributes& attributes) EXCLUDES(mutex_);
+  // Null: no such node (any more).
+  NodeRef Find(std::uint64_t id) const EXCLUDES(mutex_);
+  // The kernel knows it `lookups` times less; at 0 it is forgotten. The root stays.
+  void Forget(std::uint64_t id, std::uint64_t lookups) EXCLUDES(mutex_);
+  std::size_t size() const EXCLUDES(mutex_);
+
+ private:
+  struct Known {
+    NodeRef node;
+    std::uint64_t lookups = 0;
+  };
+
+  mutable Mutex mutex_;
+  std::unordered_map<std::uint64_t, Known, KeyHash> by_id_ GUARDED_BY(mutex_);
+  // By path, NUL byte, version.
+  std::unordered_map<std::string, std::uint64_t, KeyHash> by_name_ GUARDED_BY(mutex_);
+  std::uint64_t last_id_ GUARDED_BY(mutex_) = kRootNode;
+};
+
+}  // namespace forebay

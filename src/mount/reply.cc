@@ -1,0 +1,176 @@
+#include "mount/reply.h"
+
+#include <linux/fuse.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/digest.h"
+
+namespace forebay {
+namespace {
+
+constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+constexpr std::uint32_t kPageBytes = 4096;
+constexpr std::uint64_t kSectorBytes = 512;  // The unit of st_blocks.
+// Requests that the kernel sends ahead of a reader, of all files.
+constexpr std::uint16_t kBackgroundMax = 64;
+constexpr std::uint16_t kCongested = 48;
+// What is asked for, where the kernel has it.
+constexpr std::uint64_t kWanted = FUSE_ASYNC_READ | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
+                                  FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
+                                  FUSE_EXPLICIT_INVAL_DATA;
+
+template <typename T>
+std::span<const std::byte> BytesOfStruct(const T& value) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  return std::as_bytes(std::span(&value, 1));
+}
+
+template <typename T>
+std::vector<std::byte> VectorOf(const T& value) {
+  const std::span<const std::byte> bytes = BytesOfStruct(value);
+  return {bytes.begin(), bytes.end()};
+}
+
+fuse_attr AttributesOf(const NodeReply& reply, const Ownership& ownership) {
+  const bool is_directory = reply.attributes.type == FileType::kDirectory;
+  // As file systems on disk have it, so that `du` says the same.
+  const std::uint64_t size = is_directory ? kPageBytes : reply.attributes.size;
+  const std::int64_t time_ns =
+      reply.attributes.mtime_ns == 0 ? ownership.no_time_ns : reply.attributes.mtime_ns;
+  std::int64_t seconds = time_ns / kNanosecondsPerSecond;
+  std::int64_t nanoseconds = time_ns % kNanosecondsPerSecond;
+  if (nanoseconds < 0) {
+    nanoseconds += kNanosecondsPerSecond;
+    --seconds;
+  }
+  fuse_attr attr{};
+  attr.ino = reply.ino;
+  attr.size = size;
+  attr.blocks = (size + kPageBytes - 1) / kPageBytes * (kPageBytes / kSectorBytes);
+  attr.atime = attr.mtime = attr.ctime = static_cast<std::uint64_t>(seconds);
+  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<std::uint32_t>(nanoseconds);
+  attr.mode = is_directory ? S_IFDIR | ownership.directory_mode : S_IFREG | ownership.file_mode;
+  attr.nlink = 1;  // Of a directory: "unknown"; `find` then looks for itself.
+  attr.uid = ownership.uid;
+  attr.gid = ownership.gid;
+  attr.blksize = kPageBytes;
+  return attr;
+}
+
+std::uint64_t SecondsOf(std::chrono::nanoseconds valid) {
+  return static_cast<std::uint64_t>(valid.count() / kNanosecondsPerSecond);
+}
+
+std::uint32_t RestOf(std::chrono::nanoseconds valid) {
+  return static_cast<std::uint32_t>(valid.count() % kNanosecondsPerSecond);
+}
+
+fuse_entry_out EntryOf(const NodeReply& reply, const Ownership& ownership) {
+  fuse_entry_out entry{};
+  entry.nodeid = reply.node;
+  entry.entry_valid = entry.attr_valid = SecondsOf(reply.valid);
+  entry.entry_valid_nsec = entry.attr_valid_nsec = RestOf(reply.valid);
+  entry.attr = AttributesOf(reply, ownership);
+  return entry;
+}
+
+}  // namespace
+
+std::uint64_t InodeOf(std::string_view path) {
+  if (path.empty()) return FUSE_ROOT_ID;
+  const std::uint64_t number = DigestOf(path).Low64();
+  return number > FUSE_ROOT_ID ? number : number + 2;  // 0 means "none" to programs.
+}
+
+std::vector<std::byte> EncodeInit(const InitCall& call) {
+  fuse_init_out out{};
+  out.major = kFuseMajor;
+  out.minor = std::min<std::uint32_t>(call.minor, FUSE_KERNEL_MINOR_VERSION);
+  out.max_readahead = std::max(call.read_ahead_max, kRequestBytesMax);
+  out.flags = static_cast<std::uint32_t>(call.flags & kWanted);
+  out.max_background = kBackgroundMax;
+  out.congestion_threshold = kCongested;
+  out.max_write = kPageBytes;  // Nothing is ever written; requests then fit into 8 KiB.
+  out.time_gran = 1;
+  out.max_pages = kRequestBytesMax / kPageBytes;
+  return VectorOf(out);
+}
+
+std::vector<std::byte> EncodeEntry(const NodeReply& reply, const Ownership& ownership) {
+  return VectorOf(EntryOf(reply, ownership));
+}
+
+std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership& ownership) {
+  fuse_attr_out out{};
+  out.attr_valid = SecondsOf(reply.valid);
+  out.attr_valid_nsec = RestOf(reply.valid);
+  out.attr = AttributesOf(reply, ownership);
+  return VectorOf(out);
+}
+
+std::vector<std::byte> EncodeOpen(std::uint64_t handle, bool keep_pages) {
+  fuse_open_out out{};
+  out.fh = handle;
+  out.open_flags = keep_pages ? FOPEN_KEEP_CACHE : 0;
+  return VectorOf(out);
+}
+
+std::vector<std::byte> EncodeStatFs() {
+  constexpr std::uint32_t kNameMax = 1024;  // Of the protocol.
+  fuse_statfs_out out{};
+  out.st.bsize = kPageBytes;
+  out.st.frsize = kPageBytes;
+  out.st.namelen = kNameMax;
+  return VectorOf(out);
+}
+
+std::vector<std::byte> EncodeXattrSize(std::size_t size) {
+  fuse_getxattr_out out{};
+  out.size = static_cast<std::uint32_t>(size);
+  return VectorOf(out);
+}
+
+void DirectoryReply::Append(std::span<const std::byte> bytes) {
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
+void DirectoryReply::AppendEntry(std::string_view name, const Place& place) {
+  constexpr std::uint32_t kTypeShift = 12;  // DT_DIR is S_IFDIR >> 12.
+  fuse_dirent entry{};
+  entry.ino = place.ino;
+  entry.off = place.offset;
+  entry.namelen = static_cast<std::uint32_t>(name.size());
+  entry.type = (place.is_directory ? S_IFDIR : S_IFREG) >> kTypeShift;
+  const std::size_t begin = bytes_.size();
+  Append(BytesOfStruct(entry));
+  bytes_.resize(begin + offsetof(fuse_dirent, name));  // Whatever padding the struct has.
+  Append(std::as_bytes(std::span(name)));
+  bytes_.resize(begin + FUSE_DIRENT_ALIGN(bytes_.size() - begin));
+}
+
+bool DirectoryReply::Add(std::string_view name, const Place& place) {
+  const std::size_t bytes = FUSE_DIRENT_ALIGN(offsetof(fuse_dirent, name) + name.size());
+  if (bytes_.size() + bytes > bytes_max_) return false;
+  AppendEntry(name, place);
+  return true;
+}
+
+bool DirectoryReply::FitsPlus(std::string_view name) const {
+  const std::size_t bytes =
+      sizeof(fuse_entry_out) + FUSE_DIRENT_ALIGN(offsetof(fuse_dirent, name) + name.size());
+  return bytes_.size() + bytes <= bytes_max_;
+}
+
+bool DirectoryReply::AddPlus(std::string_view name, const Place& place, const NodeReply& reply,
+                             const Ownership& ownership) {
+  if (!FitsPlus(name)) return false;
+  const fuse_entry_out entry = reply.node == 0 ? fuse_entry_out{} : EntryOf(reply, ownership);
+  Append(BytesOfStruct(entry));
+  AppendEntry(name, place);
+  return true;
+}
+
+}  // namespace forebay

@@ -1,0 +1,83 @@
+// Answers to the kernel: structs to bytes. Pure.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/deadline.h"
+#include "client/client.h"
+#include "core/ids.h"
+#include "mount/request.h"
+
+namespace forebay {
+
+// Largest request for data, in bytes: measured, more brings nothing (and fs.fuse.max_pages_limit is
+// this).
+inline constexpr std::uint32_t kRequestBytesMax = 1u << 20;
+
+// What stores do not know of a file.
+struct Ownership {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::uint32_t file_mode = 0644;
+  std::uint32_t directory_mode = 0755;
+  std::int64_t no_time_ns = 0;  // Shown where the store has no time: of the mount.
+};
+
+// What the kernel is to know of a node, and for how long.
+struct NodeReply {
+  std::uint64_t node = 0;
+  std::uint64_t ino = 0;
+  Attributes attributes;
+  std::chrono::nanoseconds valid{0};
+};
+
+// The inode number of a path: the same at every mount of it.
+std::uint64_t InodeOf(std::string_view path);
+
+std::vector<std::byte> EncodeInit(const InitCall& call);
+std::vector<std::byte> EncodeEntry(const NodeReply& reply, const Ownership& ownership);
+std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership& ownership);
+// `keep_pages`: those that the kernel has of the node stay valid.
+std::vector<std::byte> EncodeOpen(std::uint64_t handle, bool keep_pages);
+std::vector<std::byte> EncodeStatFs();
+std::vector<std::byte> EncodeXattrSize(std::size_t size);
+
+// Entries of a directory, as many as fit.
+//
+// Thread safety: none.
+class DirectoryReply {
+ public:
+  // What is read next begins after the entry at `offset`.
+  struct Place {
+    std::uint64_t ino = 0;
+    bool is_directory = false;
+    std::uint64_t offset = 0;
+  };
+
+  explicit DirectoryReply(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  // False: there is no room for it.
+  bool Add(std::string_view name, const Place& place);
+  // With attributes. Without a node the kernel learns the name alone.
+  bool AddPlus(std::string_view name, const Place& place, const NodeReply& reply,
+               const Ownership& ownership);
+  // Whether AddPlus of this name would fit.
+  bool FitsPlus(std::string_view name) const;
+
+  bool empty() const { return bytes_.empty(); }
+  std::vector<std::byte> Take() && { return std::move(bytes_); }
+
+ private:
+  void Append(std::span<const std::byte> bytes);
+  void AppendEntry(std::string_view name, const Place& place);
+
+  const std::size_t bytes_max_;
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace forebay

@@ -1,0 +1,196 @@
+#include "mount/session.h"
+
+#include <linux/fuse.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "base/log.h"
+
+namespace forebay {
+
+std::stop_token InFlight::Add(std::uint64_t unique) {
+  MutexLock lock(mutex_);
+  return requests_[unique].get_token();
+}
+
+void InFlight::Remove(std::uint64_t unique) {
+  MutexLock lock(mutex_);
+  requests_.erase(unique);
+}
+
+bool InFlight::Interrupt(std::uint64_t unique) {
+  std::stop_source stop{std::nostopstate};
+  {
+    MutexLock lock(mutex_);
+    const auto found = requests_.find(unique);
+    if (found == requests_.end()) return false;
+    stop = found->second;
+  }
+  stop.request_stop();
+  return true;
+}
+
+void InFlight::InterruptAll() {
+  std::vector<std::stop_source> stops;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [unique, stop] : requests_) stops.push_back(stop);
+  }
+  for (std::stop_source& stop : stops) stop.request_stop();
+}
+
+Session::Session(UniqueFd device, Filesystem& filesystem)
+    : channel_(std::make_shared<KernelChannel>(std::move(device))), filesystem_(filesystem) {}
+
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::Start(UniqueFd device, Filesystem& filesystem) {
+  std::unique_ptr<Session> session(new Session(std::move(device), filesystem));
+  if (Status negotiated = session->Negotiate(); !negotiated.ok()) return negotiated.error();
+  session->StartThread();
+  return session;
+}
+
+Status Session::Negotiate() {
+  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer;
+  while (true) {
+    const Result<std::span<const std::byte>> bytes = channel_->Receive(buffer);
+    if (!bytes.ok()) return bytes.error();
+    const Result<Request> request = ParseRequest(bytes.value());
+    if (!request.ok()) return request.error();
+    const std::uint64_t unique = request.value().unique;
+    const auto* const init = std::get_if<InitCall>(&request.value().call);
+    if (init == nullptr) {
+      channel_->AnswerError(unique, EIO);
+      return Error(Code::kUnavailable, "the kernel's first request was not INIT");
+    }
+    if (init->major < kFuseMajor || (init->major == kFuseMajor && init->minor < kFuseMinorMin)) {
+      channel_->AnswerError(unique, EPROTO);
+      return Error(Code::kUnavailable, "the kernel speaks FUSE " + std::to_string(init->major) +
+                                           '.' + std::to_string(init->minor) +
+                                           "; Linux 5.4 or later is needed");
+    }
+    const bool is_newer = init->major > kFuseMajor;  // It asks again in our version.
+    channel_->Answer(unique, EncodeInit(*init));
+    if (!is_newer) return {};
+  }
+}
+
+void Session::StartThread() {
+  {
+    MutexLock lock(mutex_);
+    if (ended_ || threads_ == kThreadsMax) return;
+    ++threads_;
+    ++idle_;
+  }
+  group_.Run("fuse", [this](const std::stop_token&) { Serve(); });
+}
+
+void Session::Serve() {
+  std::shared_ptr<KernelChannel> channel = channel_;
+  if (Result<UniqueFd> clone = channel_->Clone(); clone.ok()) {
+    channel = std::make_shared<KernelChannel>(std::move(clone).value());
+  }
+  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer;
+  while (true) {
+    const Result<std::span<const std::byte>> bytes = channel->Receive(buffer);
+    if (!bytes.ok()) break;
+    Take(channel, bytes.value());
+    while (std::optional<Received> next = NextWaiting()) {
+      const Result<Request> request = ParseRequest(next->bytes);
+      if (request.ok()) Do(*next->channel, request.value());
+    }
+  }
+  MutexLock lock(mutex_);
+  ended_ = true;
+  --idle_;
+  --threads_;
+  changed_.NotifyAll();
+}
+
+void Session::Take(const std::shared_ptr<KernelChannel>& channel,
+                   std::span<const std::byte> bytes) {
+  const Result<Request> request = ParseRequest(bytes);
+  if (!request.ok()) {
+    Log(Level::kError, "a request that cannot be read", {{"error", request.error().message()}});
+    MutexLock lock(mutex_);
+    --idle_;
+    return;
+  }
+  const bool is_quick = !WantsAnswer(request.value());
+  if (!is_quick && HandOn(channel, bytes)) return;
+  if (is_quick) {
+    MutexLock lock(mutex_);
+    --idle_;
+  }
+  Do(*channel, request.value());
+}
+
+bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
+                     std::span<const std::byte> bytes) {
+  bool starts_one = false;
+  {
+    MutexLock lock(mutex_);
+    --idle_;
+    if (idle_ == 0 && threads_ == kThreadsMax && waiting_.size() < kWaitingMax) {
+      waiting_.push_back({channel, {bytes.begin(), bytes.end()}});
+      return true;
+    }
+    starts_one = idle_ == 0;
+  }
+  if (starts_one) StartThread();
+  return false;
+}
+
+std::optional<Session::Received> Session::NextWaiting() {
+  MutexLock lock(mutex_);
+  // The last one that listens takes nothing from the others.
+  if (waiting_.empty() || idle_ == 0) {
+    ++idle_;
+    return std::nullopt;
+  }
+  Received next = std::move(waiting_.front());
+  waiting_.pop_front();
+  return next;
+}
+
+void Session::Do(KernelChannel& channel, const Request& request) {
+  if (const auto* const forget = std::get_if<ForgetCall>(&request.call)) {
+    filesystem_.Forget(*forget);
+    return;
+  }
+  if (const auto* const interrupt = std::get_if<InterruptCall>(&request.call)) {
+    // It may not have been begun: then the kernel asks again, as long as it waits.
+    if (!in_flight_.Interrupt(interrupt->unique)) channel.AnswerError(request.unique, EAGAIN);
+    return;
+  }
+  if (!WantsAnswer(request)) return;
+  Answer answer = filesystem_.Handle(request, in_flight_.Add(request.unique));
+  // Before the answer: afterwards the number may be another request's.
+  in_flight_.Remove(request.unique);
+  if (answer.error != 0) {
+    channel.AnswerError(request.unique, answer.error);
+  } else if (answer.data_bytes > 0) {
+    channel.Answer(request.unique, {answer.data.memory.get(), answer.data_bytes});
+  } else {
+    channel.Answer(request.unique, answer.body);
+  }
+  filesystem_.Recycle(std::move(answer));
+}
+
+bool Session::Wait(Deadline until, const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [this] {
+    MutexLock lock(mutex_);
+    changed_.NotifyAll();
+  });
+  MutexLock lock(mutex_);
+  while (threads_ > 0 && !stop.stop_requested() && Clock::now() < until) {
+    changed_.WaitUntil(mutex_, until);
+  }
+  return threads_ == 0;
+}
+
+}  // namespace forebay
