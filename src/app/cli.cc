@@ -24,6 +24,7 @@ constexpr auto kTitles = std::to_array<GroupTitle>({
     {VerbGroup::kGroup, "The group"},
     {VerbGroup::kDatasets, "Datasets"},
     {VerbGroup::kWarm, "Warm and cold"},
+    {VerbGroup::kMount, "Mount"},
     {VerbGroup::kRead, "Read without a mount"},
     {VerbGroup::kMeasure, "Measure"},
     {VerbGroup::kSelf, "This machine and this program"},

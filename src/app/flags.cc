@@ -65,6 +65,18 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"workers", 0, kCount, "", "N", "workers that shall be ready"},
     {"file", 'f', kText, "", "FILE|-", "YAML or JSON documents; -: standard input"},
     {"dry-run", 0, kSwitch, "false", "", "say what would change, and change nothing"},
+    {"foreground", 0, kSwitch, "false", "", "stay in the foreground until it is unmounted"},
+    {"options", 'o', kText, "", "OPTION,...",
+     "as mount(8) takes them: ro, allow_other, uid=N, gid=N, ...; may be repeated", true},
+    {"read-only", 0, kSwitch, "false", "", "as it is anyway"},
+    {"allow-other", 0, kSwitch, "false", "", "all users may read it, as for root's mounts"},
+    {"uid", 0, kText, "", "N", "owner of all files; default: who mounts"},
+    {"gid", 0, kText, "", "N", "group of all files; default: that of who mounts"},
+    {"file-mode", 0, kText, "0644", "OCTAL", "permissions of files"},
+    {"dir-mode", 0, kText, "0755", "OCTAL", "permissions of directories"},
+    {"log", 0, kText, "", "FILE", "messages once mounted; default: STATE/mounts/PATH.log"},
+    {"lazy", 0, kSwitch, "false", "",
+     "take it out of sight now; it ends when the last of its files is closed"},
     {"watch", 'w', kSwitch, "false", "", "go on showing changes until interrupted"},
 });
 

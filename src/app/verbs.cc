@@ -169,6 +169,28 @@ const std::array kVerbs = {
          "The store is not touched.", Asking({"namespace"}), 1, kAnyNumber, &RunEvictVerb,
          VerbGroup::kWarm, "forebay evict prices /2019 /2020"},
 
+    Verb{
+        "mount", "NAME|URL DIR", "Mount a dataset, or a store, at a directory; read-only",
+        "NAME is a dataset of the namespace, NAME.NAMESPACE one of any; forebay://NAME/PATH mounts "
+        "a part of it. A URL of a store is read through the pool of --members, and without it "
+        "straight from the store.\nReturns when the mount is usable, which then stays until "
+        "`forebay umount DIR`, or SIGTERM to its process. Root's mounts are readable by all users "
+        "(allow_other, default_permissions).",
+        Reading({"foreground", "options", "read-only", "allow-other", "uid", "gid", "file-mode",
+                 "dir-mode", "log", "namespace"}),
+        2, 2, &RunMountVerb, VerbGroup::kMount, "forebay mount prices /mnt/prices"},
+    Verb{"umount",
+         "DIR",
+         "Unmount what `forebay mount` mounted",
+         "Also if the process that served it is dead. Refuses while files in it are open, unless "
+         "--lazy.",
+         {"lazy", "quiet", "config", "print-config"},
+         1,
+         1,
+         &RunUmountVerb,
+         VerbGroup::kMount,
+         "forebay umount /mnt/prices"},
+
     Verb{"cat", "URL...", "Write files to standard output, one after the other", kUrls, Reading({}),
          1, kAnyNumber, &RunCatVerb, VerbGroup::kRead, "forebay cat s3://lake/prices/a.csv | head"},
     Verb{"stat", "URL...", "Show type, size, time and version of files and directories", kUrls,

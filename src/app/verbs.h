@@ -12,7 +12,7 @@
 namespace forebay {
 
 // Where a verb stands in the overview.
-enum class VerbGroup : unsigned char { kGroup, kDatasets, kWarm, kRead, kMeasure, kSelf };
+enum class VerbGroup : unsigned char { kGroup, kDatasets, kWarm, kMount, kRead, kMeasure, kSelf };
 
 struct Verb {
   std::string_view name;       // One or two words.
@@ -60,6 +60,8 @@ int RunEvictVerb(const Context& context);
 int RunStatusVerb(const Context& context);
 int RunEventsVerb(const Context& context);
 int RunMetricsVerb(const Context& context);
+int RunMountVerb(const Context& context);
+int RunUmountVerb(const Context& context);
 int RunDoctorVerb(const Context& context);
 int RunVersionVerb(const Context& context);
 int RunCompletionVerb(const Context& context);

@@ -1,0 +1,137 @@
+#include "app/mount_choices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "app/flags.h"
+#include "client/dataset_url.h"
+
+namespace forebay {
+namespace {
+
+// What is so in any case, and what is meant for mount(8), not for a file system.
+constexpr auto kTaken = std::to_array<std::string_view>(
+    {"ro", "nosuid", "nodev", "noexec", "exec", "noatime", "nodiratime", "relatime", "defaults",
+     "default_permissions", "auto", "noauto", "user", "nouser", "users", "_netdev", "nofail"});
+
+Error Invalid(std::string message) {
+  return {Code::kInvalidArgument, std::move(message)};
+}
+
+std::optional<std::uint32_t> Number(std::string_view text, int base) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), number, base);
+  if (error != std::errc() || end != text.end()) return std::nullopt;
+  return number;
+}
+
+Status SetId(const std::string& flag, std::string_view text, std::uint32_t& id) {
+  constexpr int kDecimal = 10;
+  constexpr std::uint32_t kNobody = 0xFFFFFFFF;  // (uid_t)-1 is "leave as it is".
+  const std::optional<std::uint32_t> number = Number(text, kDecimal);
+  if (!number || *number == kNobody) {
+    return Invalid(fmt::format("{} \"{}\": write a number, as `id` shows it", flag, text));
+  }
+  id = *number;
+  return {};
+}
+
+Status SetMode(const std::string& flag, std::string_view text, std::uint32_t& mode) {
+  constexpr int kOctal = 8;
+  constexpr std::uint32_t kAll = 0777;
+  const std::optional<std::uint32_t> number = Number(text, kOctal);
+  if (!number || *number > kAll) {
+    return Invalid(fmt::format("{} \"{}\": write an octal number up to 0777", flag, text));
+  }
+  mode = *number;
+  return {};
+}
+
+Status TakeOption(std::string_view option, MountChoices& choices) {
+  const std::string_view key = option.substr(0, option.find('='));
+  const std::string_view value = option.substr(std::min(option.size(), key.size() + 1));
+  if (option == "allow_other") {
+    choices.allow_other = true;
+    return {};
+  }
+  if (key == "uid") return SetId("-o uid", value, choices.uid);
+  if (key == "gid") return SetId("-o gid", value, choices.gid);
+  if (option == "rw") return Invalid("-o rw: mounts are read-only; write ro, or leave it out");
+  if (key.starts_with("x-") || std::ranges::find(kTaken, option) != kTaken.end()) return {};
+  return Invalid(
+      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N or options of "
+                  "mount(8)",
+                  option));
+}
+
+Status TakeOptions(const Context& context, MountChoices& choices) {
+  for (const std::string& list : ListOf(context, "options")) {
+    for (std::size_t begin = 0; begin <= list.size();) {
+      const std::size_t end = std::min(list.find(',', begin), list.size());
+      if (end > begin) {
+        const std::string_view option = std::string_view(list).substr(begin, end - begin);
+        if (Status taken = TakeOption(option, choices); !taken.ok()) return taken;
+      }
+      begin = end + 1;
+    }
+  }
+  return {};
+}
+
+// NAME, NAME.NAMESPACE or a URL.
+Result<std::string> RootOf(const Context& context) {
+  const std::string& given = context.arguments.at(0);
+  if (given.find("://") == std::string::npos) {
+    Result<DatasetRef> name = ParseDatasetRef(given);
+    if (!name.ok()) return std::move(name).error();
+    if (given.find('.') == std::string::npos) {
+      name.value().name_space = context.settings.Text("namespace");
+    }
+    return fmt::format("forebay://{}/", name.value().Text());
+  }
+  const Result<SplitUrl> split = Split(given);
+  if (!split.ok()) return split.error();
+  std::string root = split.value().Text();
+  if (!root.ends_with('/')) root += '/';
+  return root;
+}
+
+}  // namespace
+
+Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& user) {
+  const Settings& settings = context.settings;
+  Result<std::string> root = RootOf(context);
+  if (!root.ok()) return std::move(root).error();
+  MountChoices choices{.root = std::move(root).value(),
+                       .source = context.arguments.at(0),
+                       .allow_other = user.uid == 0 || settings.Switch("allow-other"),
+                       .uid = user.uid,
+                       .gid = user.gid};
+  if (Status taken = TakeOptions(context, choices); !taken.ok()) return taken.error();
+  if (settings.Has("uid")) {
+    if (Status set = SetId("--uid", settings.Text("uid"), choices.uid); !set.ok()) {
+      return set.error();
+    }
+  }
+  if (settings.Has("gid")) {
+    if (Status set = SetId("--gid", settings.Text("gid"), choices.gid); !set.ok()) {
+      return set.error();
+    }
+  }
+  if (Status set = SetMode("--file-mode", settings.Text("file-mode"), choices.file_mode);
+      !set.ok()) {
+    return set.error();
+  }
+  if (Status set = SetMode("--dir-mode", settings.Text("dir-mode"), choices.directory_mode);
+      !set.ok()) {
+    return set.error();
+  }
+  return choices;
+}
+
+}  // namespace forebay

@@ -1,0 +1,31 @@
+// From the flags and the -o list of `forebay mount` to what they choose.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "app/context.h"
+#include "base/result.h"
+
+namespace forebay {
+
+struct MountUser {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+
+struct MountChoices {
+  std::string root;    // The URL of what is mounted, ending in '/'.
+  std::string source;  // What df(1) shows: the name, or the URL.
+  bool allow_other = false;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::uint32_t file_mode = 0;
+  std::uint32_t directory_mode = 0;
+};
+
+// `user` mounts. Options of mount(8) and fstab(5) that mean nothing here are taken silently.
+// Errors: kInvalidArgument, naming the flag, its value and what would do.
+Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& user);
+
+}  // namespace forebay

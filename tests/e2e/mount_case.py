@@ -1,0 +1,45 @@
+"""A test with mounts: whatever it mounts is taken off again, also when it fails."""
+
+import os
+import pathlib
+import subprocess
+
+import harness
+
+
+class MountTest(harness.ForebayTest):
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists("/dev/fuse") or os.geteuid() != 0:
+            self.skipTest("needs /dev/fuse and root")
+        self.at = self.dir / "m"
+        self.at.mkdir()
+
+    def mount(self, url, *flags, at=None, env=None):
+        """A mount in the foreground: its process."""
+        at = at or self.at
+        process = self.start_forebay("mount", url, at, "--foreground", "--state-dir", self.state,
+                                     *flags, env=env, stdout=subprocess.PIPE)
+        self.addCleanup(self.take_off, at)
+        line = process.stdout.readline().decode()
+        if not line.startswith("mounted "):
+            raise AssertionError(f"mount ended with {process.wait(timeout=20)}")
+        return process
+
+    @staticmethod
+    def take_off(at):
+        subprocess.run(["umount", "-l", str(at)], capture_output=True)
+
+    @staticmethod
+    def is_mounted(at):
+        return any(line.split()[4] == str(at)
+                   for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
+
+    def bind_read_only(self, tree):
+        """The same tree as file systems on disk show it when they are mounted read-only."""
+        at = self.dir / "bind"
+        at.mkdir()
+        subprocess.run(["mount", "--bind", str(tree), str(at)], check=True)
+        self.addCleanup(self.take_off, at)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(at)], check=True)
+        return at
