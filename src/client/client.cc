@@ -267,4 +267,9 @@ Result<std::size_t> File::Read(std::uint64_t offset, std::span<std::byte> buffer
   return state_->file.Read(offset, buffer, deadline, stop);
 }
 
+Result<std::size_t> File::ReadAlone(std::uint64_t offset, std::span<std::byte> buffer,
+                                    Deadline deadline, std::stop_token stop) {
+  return state_->file.ReadAlone(offset, buffer, deadline, stop);
+}
+
 }  // namespace forebay

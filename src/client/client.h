@@ -90,6 +90,9 @@ class File {
   // the buffer's content is undefined.
   Result<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
                            std::stop_token stop);
+  // The same, but nothing more than the range is fetched, and reading ahead goes on undisturbed.
+  Result<std::size_t> ReadAlone(std::uint64_t offset, std::span<std::byte> buffer,
+                                Deadline deadline, std::stop_token stop);
 
  private:
   friend class Client;

@@ -27,8 +27,19 @@ const Attributes& OpenFile::attributes() const {
 
 Result<std::size_t> OpenFile::Read(std::uint64_t offset, std::span<std::byte> buffer,
                                    Deadline deadline, std::stop_token stop) {
+  return ReadBy(&OpenFile::TakeReader, offset, buffer, deadline, std::move(stop));
+}
+
+Result<std::size_t> OpenFile::ReadAlone(std::uint64_t offset, std::span<std::byte> buffer,
+                                        Deadline deadline, std::stop_token stop) {
+  return ReadBy(&OpenFile::MakeReader, offset, buffer, deadline, std::move(stop));
+}
+
+Result<std::size_t> OpenFile::ReadBy(Reader (OpenFile::*take)(), std::uint64_t offset,
+                                     std::span<std::byte> buffer, Deadline deadline,
+                                     std::stop_token stop) {
   while (true) {
-    std::unique_ptr<RangeReader> reader = TakeReader();
+    Reader reader = (this->*take)();
     const std::shared_ptr<const FileVersion> version = reader->version();
     Result<std::size_t> read = reader->Read(offset, buffer, deadline, stop);
     PutBack(std::move(reader));
@@ -43,7 +54,7 @@ Result<std::size_t> OpenFile::Read(std::uint64_t offset, std::span<std::byte> bu
   }
 }
 
-std::unique_ptr<RangeReader> OpenFile::TakeReader() {
+OpenFile::Reader OpenFile::TakeReader() {
   MutexLock lock(mutex_);
   if (reading_ahead_) return std::make_unique<RangeReader>(backends_, versions_.back(), 0);
   reading_ahead_ = true;
@@ -51,6 +62,11 @@ std::unique_ptr<RangeReader> OpenFile::TakeReader() {
   const std::uint64_t ahead_bytes_max = std::max<std::uint64_t>(
       backends_.limits.window_bytes_max / 2, place_.store->rules.block_bytes);
   return std::make_unique<RangeReader>(backends_, versions_.back(), ahead_bytes_max);
+}
+
+OpenFile::Reader OpenFile::MakeReader() {
+  MutexLock lock(mutex_);
+  return std::make_unique<RangeReader>(backends_, versions_.back(), 0);
 }
 
 void OpenFile::PutBack(std::unique_ptr<RangeReader> reader) {

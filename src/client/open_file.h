@@ -35,10 +35,19 @@ class OpenFile {
   // As File::Read.
   Result<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
                            std::stop_token stop) EXCLUDES(mutex_);
+  // As File::ReadAlone.
+  Result<std::size_t> ReadAlone(std::uint64_t offset, std::span<std::byte> buffer,
+                                Deadline deadline, std::stop_token stop) EXCLUDES(mutex_);
 
  private:
+  using Reader = std::unique_ptr<RangeReader>;
+
+  Result<std::size_t> ReadBy(Reader (OpenFile::*take)(), std::uint64_t offset,
+                             std::span<std::byte> buffer, Deadline deadline, std::stop_token stop)
+      EXCLUDES(mutex_);
   // The reader that reads ahead, or, while another thread has it, one for this read only.
-  std::unique_ptr<RangeReader> TakeReader() EXCLUDES(mutex_);
+  Reader TakeReader() EXCLUDES(mutex_);
+  Reader MakeReader() EXCLUDES(mutex_);  // For this read only.
   void PutBack(std::unique_ptr<RangeReader> reader) EXCLUDES(mutex_);
   // Whether what was read of `version` may be returned: then the file is bound to it.
   bool MayReturn(const std::shared_ptr<const FileVersion>& version) EXCLUDES(mutex_);

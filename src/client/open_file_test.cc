@@ -123,6 +123,17 @@ TEST_F(OpenFileTest, AChangeAfterTheFirstByteIsSurfaced) {
   EXPECT_EQ(file.attributes().version, "v1");
 }
 
+TEST_F(OpenFileTest, AReadAloneFetchesNoMore) {
+  OpenFile file = Open("a");
+  std::vector<std::byte> bytes(5000);
+  ASSERT_TRUE(file.ReadAlone(0, bytes, Clock::now() + 10s, {}).ok());
+  EXPECT_EQ(bytes, BytesOf("a", "v1", 0, bytes.size()));
+  ASSERT_EQ(pool.calls(), 1u);
+  for (const FakeWorker* worker : pool.workers) {
+    for (const BlockCall& call : worker->calls()) EXPECT_EQ(call.block.length, bytes.size());
+  }
+}
+
 // Who asked for this version gets no other, even before the first byte.
 TEST(OpenFile, OneThatIsBoundAtOnceNeverMoves) {
   FakePool pool(1);

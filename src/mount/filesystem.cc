@@ -207,7 +207,7 @@ Result<Filesystem::FileRef> Filesystem::OpenNode(const NodeRef& node, std::stop_
 
 Status Filesystem::ReadHead(OpenFile& file, std::stop_token stop) {
   std::vector<std::byte> head(std::min<std::uint64_t>(kHeadBytes, file.node->attributes.size));
-  const Result<std::size_t> read = file.file->Read(0, head, Soon(), std::move(stop));
+  const Result<std::size_t> read = file.file->ReadAlone(0, head, Soon(), std::move(stop));
   if (!read.ok()) return read.error();
   CHECK(read.value() == head.size());
   file.KeepHead(std::move(head));

@@ -173,6 +173,7 @@ Result<Request> ParseRequest(std::span<const std::byte> bytes) {
   return Request{.unique = header->unique,
                  .node = header->nodeid,
                  .opcode = header->opcode,
+                 .tid = header->pid,
                  .call = ParseCall(header->opcode, header->nodeid, bytes)};
 }
 

@@ -91,6 +91,7 @@ struct Request {
   std::uint64_t unique = 0;  // The answer bears it. 0 for what is not answered.
   std::uint64_t node = 0;
   std::uint32_t opcode = 0;
+  std::uint32_t tid = 0;  // Of the thread that asks; 0: of another pid namespace, or the kernel.
   Call call = UnknownCall{};
 };
 

@@ -8,42 +8,73 @@
 #include <utility>
 
 #include "base/log.h"
+#include "mount/pending_signals.h"
 
 namespace forebay {
 
-std::stop_token InFlight::Add(std::uint64_t unique) {
+std::stop_token InFlight::Add(std::uint64_t unique, std::uint32_t tid) {
   MutexLock lock(mutex_);
-  return requests_[unique].get_token();
+  Waiting& waiting = requests_[unique];
+  waiting.tid = tid;
+  return waiting.stop.get_token();
 }
 
 void InFlight::Remove(std::uint64_t unique) {
   MutexLock lock(mutex_);
-  requests_.erase(unique);
+  const auto found = requests_.find(unique);
+  if (found == requests_.end()) return;
+  if (found->second.watched) --watched_;
+  requests_.erase(found);
 }
 
 bool InFlight::Interrupt(std::uint64_t unique) {
-  std::stop_source stop{std::nostopstate};
   {
     MutexLock lock(mutex_);
     const auto found = requests_.find(unique);
     if (found == requests_.end()) return false;
-    stop = found->second;
+    if (!found->second.watched) ++watched_;
+    found->second.watched = true;
+    changed_.NotifyAll();
   }
-  stop.request_stop();
+  Reconsider();
   return true;
 }
 
-void InFlight::InterruptAll() {
-  std::vector<std::stop_source> stops;
+void InFlight::Reconsider() {
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> watched;
   {
     MutexLock lock(mutex_);
-    for (const auto& [unique, stop] : requests_) stops.push_back(stop);
+    if (watched_ == 0) return;
+    for (const auto& [unique, waiting] : requests_) {
+      if (waiting.watched) watched.emplace_back(unique, waiting.tid);
+    }
   }
-  for (std::stop_source& stop : stops) stop.request_stop();
+  for (const auto& [unique, tid] : watched) {
+    if (!is_to_end_(tid)) continue;
+    std::stop_source stop{std::nostopstate};
+    {
+      MutexLock lock(mutex_);
+      const auto found = requests_.find(unique);
+      if (found != requests_.end() && found->second.watched) stop = found->second.stop;
+    }
+    stop.request_stop();
+  }
+}
+
+bool InFlight::AwaitWatched(const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [this] {
+    MutexLock lock(mutex_);
+    changed_.NotifyAll();
+  });
+  MutexLock lock(mutex_);
+  while (watched_ == 0 && !stop.stop_requested()) changed_.Wait(mutex_);
+  return !stop.stop_requested();
 }
 
 Session::Session(UniqueFd device, Filesystem& filesystem)
-    : channel_(std::make_shared<KernelChannel>(std::move(device))), filesystem_(filesystem) {}
+    : channel_(std::make_shared<KernelChannel>(std::move(device))),
+      filesystem_(filesystem),
+      in_flight_([](std::uint32_t tid) { return IsAskedToEnd(tid); }) {}
 
 Session::~Session() = default;
 
@@ -51,6 +82,8 @@ Result<std::unique_ptr<Session>> Session::Start(UniqueFd device, Filesystem& fil
   std::unique_ptr<Session> session(new Session(std::move(device), filesystem));
   if (Status negotiated = session->Negotiate(); !negotiated.ok()) return negotiated.error();
   session->StartThread();
+  session->group_.Run("fuse-watch",
+                      [&own = *session](const std::stop_token& stop) { own.Watch(stop); });
   return session;
 }
 
@@ -111,6 +144,20 @@ void Session::Serve() {
   changed_.NotifyAll();
 }
 
+void Session::Watch(const std::stop_token& stop) {
+  constexpr std::chrono::milliseconds kStep{100};
+  while (in_flight_.AwaitWatched(stop)) {
+    in_flight_.Reconsider();
+    const std::stop_callback wake(stop, [this] {
+      MutexLock lock(mutex_);
+      changed_.NotifyAll();
+    });
+    const Deadline next = Clock::now() + kStep;
+    MutexLock lock(mutex_);
+    while (!stop.stop_requested() && Clock::now() < next) changed_.WaitUntil(mutex_, next);
+  }
+}
+
 void Session::Take(const std::shared_ptr<KernelChannel>& channel,
                    std::span<const std::byte> bytes) {
   const Result<Request> request = ParseRequest(bytes);
@@ -168,7 +215,7 @@ void Session::Do(KernelChannel& channel, const Request& request) {
     return;
   }
   if (!WantsAnswer(request)) return;
-  Answer answer = filesystem_.Handle(request, in_flight_.Add(request.unique));
+  Answer answer = filesystem_.Handle(request, in_flight_.Add(request.unique, request.tid));
   // Before the answer: afterwards the number may be another request's.
   in_flight_.Remove(request.unique);
   if (answer.error != 0) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <unordered_map>
@@ -28,18 +29,36 @@ namespace forebay {
 // Thread safety: safe.
 class InFlight {
  public:
-  std::stop_token Add(std::uint64_t unique) EXCLUDES(mutex_);
+  // Whether the thread `tid` is to end, and must not wait any longer.
+  using IsToEnd = std::function<bool(std::uint32_t tid)>;
+
+  explicit InFlight(IsToEnd is_to_end) : is_to_end_(std::move(is_to_end)) {}
+
+  std::stop_token Add(std::uint64_t unique, std::uint32_t tid) EXCLUDES(mutex_);
   void Remove(std::uint64_t unique) EXCLUDES(mutex_);
+  // The kernel says this once of a request: it is ended if its thread is to end, else watched.
   // False: it is not in flight (any more, or yet).
   bool Interrupt(std::uint64_t unique) EXCLUDES(mutex_);
-  void InterruptAll() EXCLUDES(mutex_);
+  // Ends those that are watched and whose threads are to end by now.
+  void Reconsider() EXCLUDES(mutex_);
+  // Waits until something is to be watched; false: `stop` came first.
+  bool AwaitWatched(const std::stop_token& stop) EXCLUDES(mutex_);
 
  private:
+  struct Waiting {
+    std::stop_source stop;
+    std::uint32_t tid = 0;
+    bool watched = false;
+  };
+
+  const IsToEnd is_to_end_;
   Mutex mutex_;
-  std::unordered_map<std::uint64_t, std::stop_source, KeyHash> requests_ GUARDED_BY(mutex_);
+  CondVar changed_;
+  std::size_t watched_ GUARDED_BY(mutex_) = 0;
+  std::unordered_map<std::uint64_t, Waiting, KeyHash> requests_ GUARDED_BY(mutex_);
 };
 
-// Threads: at most kThreadsMax, each started when it is first needed.
+// Threads: at most kThreadsMax, each started when it is first needed, and one that watches.
 class Session {
  public:
   static constexpr std::size_t kThreadsMax = 64;
@@ -57,9 +76,6 @@ class Session {
   // Waits for the end of the mount; false if `until` or `stop` came first.
   bool Wait(Deadline until, const std::stop_token& stop) EXCLUDES(mutex_);
 
-  // Interrupts everything in flight.
-  void InterruptAll() { in_flight_.InterruptAll(); }
-
  private:
   // A request with the bytes that it refers to.
   struct Received {
@@ -72,6 +88,8 @@ class Session {
   Status Negotiate();
   void StartThread() EXCLUDES(mutex_);
   void Serve() EXCLUDES(mutex_);
+  // Looks again and again at what was interrupted and not ended.
+  void Watch(const std::stop_token& stop) EXCLUDES(mutex_);
   // Serves a request that came while this thread was idle.
   void Take(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes)
       EXCLUDES(mutex_);

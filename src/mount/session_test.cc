@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 namespace forebay {
 namespace {
@@ -204,17 +205,38 @@ TEST_F(SessionTest, ListsWithAttributes) {
   EXPECT_TRUE(Ask(FUSE_READDIR, 1, TextOf(in)).body.empty());
 }
 
-TEST(InFlight, AnInterruptTripsItsRequestAlone) {
-  InFlight in_flight;
-  const std::stop_token one = in_flight.Add(2);
-  const std::stop_token other = in_flight.Add(4);
+TEST(InFlight, AnInterruptEndsItsRequestAlone) {
+  InFlight in_flight([](std::uint32_t) { return true; });
+  const std::stop_token one = in_flight.Add(2, 7);
+  const std::stop_token other = in_flight.Add(4, 7);
   EXPECT_TRUE(in_flight.Interrupt(2));
   EXPECT_TRUE(one.stop_requested());
   EXPECT_FALSE(other.stop_requested());
   in_flight.Remove(2);
   EXPECT_FALSE(in_flight.Interrupt(2));
-  in_flight.InterruptAll();
-  EXPECT_TRUE(other.stop_requested());
+}
+
+// The kernel interrupts once: for a timer's signal, say. The one that kills comes later.
+TEST(InFlight, OneThatIsNotToEndIsWatched) {
+  std::set<std::uint32_t> to_end;
+  InFlight in_flight([&](std::uint32_t tid) { return to_end.contains(tid); });
+  const std::stop_token one = in_flight.Add(2, 7);
+  const std::stop_token other = in_flight.Add(4, 8);
+  const std::stop_token never = in_flight.Add(6, 7);
+  EXPECT_TRUE(in_flight.Interrupt(2));
+  EXPECT_TRUE(in_flight.Interrupt(4));
+  EXPECT_TRUE(in_flight.AwaitWatched({}));
+  EXPECT_FALSE(one.stop_requested());
+  to_end = {7};
+  in_flight.Reconsider();
+  EXPECT_TRUE(one.stop_requested());
+  EXPECT_FALSE(other.stop_requested());
+  EXPECT_FALSE(never.stop_requested());  // It was not interrupted.
+  in_flight.Remove(2);
+  in_flight.Remove(4);
+  std::stop_source stopped;
+  stopped.request_stop();
+  EXPECT_FALSE(in_flight.AwaitWatched(stopped.get_token()));
 }
 
 }  // namespace

@@ -406,6 +406,20 @@ class Waiting(mount_case.MountTest):
         self.store.released.set()
         self.assertEqual((self.at / "dir/f").read_bytes(), BIG)
 
+    def test_a_timer_s_signal_ends_nothing_and_a_kill_behind_it_does(self):
+        self.mount("s3://bucket", env=self.store.environment)
+        self.store.mode = "hang"
+        script = ("import signal, sys; signal.signal(signal.SIGALRM, lambda *_: None);"
+                  "signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05); open(sys.argv[1]).read()")
+        reader = subprocess.Popen(["python3", "-c", script, str(self.at / "dir/f")])
+        self.assertTrue(self.store.waiting.acquire(timeout=20))
+        # An interrupted open would be tried again, and ask the store once more.
+        self.assertFalse(self.store.waiting.acquire(timeout=1))
+        reader.kill()
+        began = time.monotonic()
+        self.assertEqual(reader.wait(timeout=20), -signal.SIGKILL)
+        self.assertLess(time.monotonic() - began, 3)
+
     def test_more_readers_than_threads_leave_one_that_listens(self):
         self.mount("s3://bucket", env=self.store.environment)
         self.store.mode = "hang"
