@@ -16,7 +16,14 @@ std::stop_token InFlight::Add(std::uint64_t unique, std::uint32_t tid) {
   MutexLock lock(mutex_);
   Waiting& waiting = requests_[unique];
   waiting.tid = tid;
+  if (std::erase(early_, unique) > 0) SetWatched(waiting);
   return waiting.stop.get_token();
+}
+
+void InFlight::SetWatched(Waiting& waiting) {
+  if (!waiting.watched) ++watched_;
+  waiting.watched = true;
+  changed_.NotifyAll();
 }
 
 void InFlight::Remove(std::uint64_t unique) {
@@ -27,17 +34,18 @@ void InFlight::Remove(std::uint64_t unique) {
   requests_.erase(found);
 }
 
-bool InFlight::Interrupt(std::uint64_t unique) {
+void InFlight::Interrupt(std::uint64_t unique) {
   {
     MutexLock lock(mutex_);
     const auto found = requests_.find(unique);
-    if (found == requests_.end()) return false;
-    if (!found->second.watched) ++watched_;
-    found->second.watched = true;
-    changed_.NotifyAll();
+    if (found == requests_.end()) {
+      if (early_.size() == kEarlyMax) early_.pop_front();
+      early_.push_back(unique);
+      return;
+    }
+    SetWatched(found->second);
   }
   Reconsider();
-  return true;
 }
 
 void InFlight::Reconsider() {
@@ -168,7 +176,7 @@ void Session::Take(const std::shared_ptr<KernelChannel>& channel,
     return;
   }
   const bool is_quick = !WantsAnswer(request.value());
-  if (!is_quick && HandOn(channel, bytes)) return;
+  if (!is_quick && HandOn(channel, bytes, request.value())) return;
   if (is_quick) {
     MutexLock lock(mutex_);
     --idle_;
@@ -177,12 +185,13 @@ void Session::Take(const std::shared_ptr<KernelChannel>& channel,
 }
 
 bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
-                     std::span<const std::byte> bytes) {
+                     std::span<const std::byte> bytes, const Request& request) {
   bool starts_one = false;
   {
     MutexLock lock(mutex_);
     --idle_;
     if (idle_ == 0 && threads_ == kThreadsMax && waiting_.size() < kWaitingMax) {
+      in_flight_.Add(request.unique, request.tid);  // It may be interrupted from now on.
       waiting_.push_back({channel, {bytes.begin(), bytes.end()}});
       return true;
     }
@@ -210,8 +219,8 @@ void Session::Do(KernelChannel& channel, const Request& request) {
     return;
   }
   if (const auto* const interrupt = std::get_if<InterruptCall>(&request.call)) {
-    // It may not have been begun: then the kernel asks again, as long as it waits.
-    if (!in_flight_.Interrupt(interrupt->unique)) channel.AnswerError(request.unique, EAGAIN);
+    // Never answered: EAGAIN would have to go through the channel of the request that is meant.
+    in_flight_.Interrupt(interrupt->unique);
     return;
   }
   if (!WantsAnswer(request)) return;

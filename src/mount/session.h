@@ -34,11 +34,12 @@ class InFlight {
 
   explicit InFlight(IsToEnd is_to_end) : is_to_end_(std::move(is_to_end)) {}
 
+  // Once more of the same request changes nothing.
   std::stop_token Add(std::uint64_t unique, std::uint32_t tid) EXCLUDES(mutex_);
   void Remove(std::uint64_t unique) EXCLUDES(mutex_);
-  // The kernel says this once of a request: it is ended if its thread is to end, else watched.
-  // False: it is not in flight (any more, or yet).
-  bool Interrupt(std::uint64_t unique) EXCLUDES(mutex_);
+  // The kernel says this once of a request: it is ended if its thread is to end, else watched. If
+  // another thread is about to add it, then when that has happened.
+  void Interrupt(std::uint64_t unique) EXCLUDES(mutex_);
   // Ends those that are watched and whose threads are to end by now.
   void Reconsider() EXCLUDES(mutex_);
   // Waits until something is to be watched; false: `stop` came first.
@@ -51,10 +52,16 @@ class InFlight {
     bool watched = false;
   };
 
+  // Most of these came too late, and will never be added.
+  static constexpr std::size_t kEarlyMax = 1024;
+
+  void SetWatched(Waiting& waiting) REQUIRES(mutex_);
+
   const IsToEnd is_to_end_;
   Mutex mutex_;
   CondVar changed_;
   std::size_t watched_ GUARDED_BY(mutex_) = 0;
+  std::deque<std::uint64_t> early_ GUARDED_BY(mutex_);  // Interrupted, but not in flight.
   std::unordered_map<std::uint64_t, Waiting, KeyHash> requests_ GUARDED_BY(mutex_);
 };
 
@@ -94,8 +101,8 @@ class Session {
   void Take(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes)
       EXCLUDES(mutex_);
   // Hands it on, because this is the last thread that listens. False: it is not.
-  bool HandOn(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes)
-      EXCLUDES(mutex_);
+  bool HandOn(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes,
+              const Request& request) EXCLUDES(mutex_);
   // What waits, or, with nullopt, nothing: and this thread counts as idle.
   std::optional<Received> NextWaiting() EXCLUDES(mutex_);
   void Do(KernelChannel& channel, const Request& request);

@@ -421,18 +421,25 @@ class Waiting(mount_case.MountTest):
         self.assertLess(time.monotonic() - began, 3)
 
     def test_more_readers_than_threads_leave_one_that_listens(self):
-        self.mount("s3://bucket", env=self.store.environment)
+        mount = self.mount("s3://bucket", env=self.store.environment)
         self.store.mode = "hang"
         readers = [subprocess.Popen(["cat", str(self.at / "dir/f")], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL) for _ in range(80)]
-        self.assertTrue(self.store.waiting.acquire(timeout=20))
-        self.assertEqual(os.listdir(self.at), ["dir"])
-        for reader in readers:
-            reader.kill()
+
+        def all_wait():
+            tasks = [task for task in pathlib.Path(f"/proc/{mount.pid}/task").iterdir()
+                     if (task / "comm").read_text() == "fuse\n"]
+            sleeping = ["\nState:\tS" in (task / "status").read_text() for task in tasks]
+            busy = [(task / "wchan").read_text().startswith("futex") for task in tasks]
+            return len(tasks) == 64 and all(sleeping) and sum(busy) >= 63
+        harness.wait_until(all_wait, "all threads to wait for the store")
         began = time.monotonic()
         for reader in readers:
-            reader.wait(timeout=20)
-        self.assertLess(time.monotonic() - began, 10)
+            reader.kill()
+        for reader in readers:
+            reader.wait(timeout=40)
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(os.listdir(self.at), ["dir"])
 
     def test_an_error_only_if_the_store_cannot_answer(self):
         self.mount("s3://bucket", "--read-timeout", "3s", env=self.store.environment)
