@@ -35,7 +35,7 @@ bool IsName(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos;
 }
 
-Call ParseInit(Bytes bytes) {
+FuseCall ParseInit(Bytes bytes) {
   // Up to 7.35 the structure ended after `flags`.
   constexpr std::size_t kShortBytes = offsetof(fuse_init_in, flags2);
   if (bytes.size() < kShortBytes) return MalformedCall{};
@@ -46,19 +46,19 @@ Call ParseInit(Bytes bytes) {
   return InitCall{in.major, in.minor, in.max_readahead, flags};
 }
 
-Call ParseLookup(Bytes bytes) {
+FuseCall ParseLookup(Bytes bytes) {
   const auto name = TakeText(bytes);
   if (!name || !IsName(*name)) return MalformedCall{};
   return LookupCall{*name};
 }
 
-Call ParseForget(std::uint64_t node, Bytes bytes) {
+FuseCall ParseForget(std::uint64_t node, Bytes bytes) {
   const auto in = Take<fuse_forget_in>(bytes);
   if (!in) return MalformedCall{};
   return ForgetCall{{{node, in->nlookup}}};
 }
 
-Call ParseForgets(Bytes bytes) {
+FuseCall ParseForgets(Bytes bytes) {
   const auto in = Take<fuse_batch_forget_in>(bytes);
   if (!in || in->count > bytes.size() / sizeof(fuse_forget_one)) return MalformedCall{};
   ForgetCall call;
@@ -70,52 +70,52 @@ Call ParseForgets(Bytes bytes) {
   return call;
 }
 
-Call ParseRead(std::uint32_t opcode, Bytes bytes) {
+FuseCall ParseRead(std::uint32_t opcode, Bytes bytes) {
   const auto in = Take<fuse_read_in>(bytes);
   if (!in) return MalformedCall{};
   if (opcode == FUSE_READ) return ReadCall{in->fh, in->offset, in->size};
   return ReadDirectoryCall{in->fh, in->offset, in->size, opcode == FUSE_READDIRPLUS};
 }
 
-Call ParseRelease(std::uint32_t opcode, Bytes bytes) {
+FuseCall ParseRelease(std::uint32_t opcode, Bytes bytes) {
   const auto in = Take<fuse_release_in>(bytes);
   if (!in) return MalformedCall{};
   if (opcode == FUSE_RELEASE) return ReleaseCall{in->fh};
   return ReleaseDirectoryCall{in->fh};
 }
 
-Call ParseGetXattr(Bytes bytes) {
+FuseCall ParseGetXattr(Bytes bytes) {
   const auto in = Take<fuse_getxattr_in>(bytes);
   const auto name = TakeText(bytes);
   if (!in || !name) return MalformedCall{};
   return GetXattrCall{in->size, *name};
 }
 
-Call ParseOpen(Bytes bytes) {
+FuseCall ParseOpen(Bytes bytes) {
   const auto in = Take<fuse_open_in>(bytes);
   if (!in) return MalformedCall{};
   return OpenCall{in->flags};
 }
 
-Call ParseListXattr(Bytes bytes) {
+FuseCall ParseListXattr(Bytes bytes) {
   const auto in = Take<fuse_getxattr_in>(bytes);
   if (!in) return MalformedCall{};
   return ListXattrCall{in->size};
 }
 
-Call ParseAccess(Bytes bytes) {
+FuseCall ParseAccess(Bytes bytes) {
   const auto in = Take<fuse_access_in>(bytes);
   if (!in) return MalformedCall{};
   return AccessCall{in->mask};
 }
 
-Call ParseInterrupt(Bytes bytes) {
+FuseCall ParseInterrupt(Bytes bytes) {
   const auto in = Take<fuse_interrupt_in>(bytes);
   if (!in) return MalformedCall{};
   return InterruptCall{in->unique};
 }
 
-Call ParseCall(std::uint32_t opcode, std::uint64_t node, Bytes bytes) {
+FuseCall ParseCall(std::uint32_t opcode, std::uint64_t node, Bytes bytes) {
   switch (opcode) {
     case FUSE_INIT: return ParseInit(bytes);
     case FUSE_LOOKUP: return ParseLookup(bytes);

@@ -81,7 +81,7 @@ struct ChangeCall {};     // Anything that would change something.
 struct MalformedCall {};  // Not as the protocol says.
 struct UnknownCall {};
 
-using Call =
+using FuseCall =
     std::variant<InitCall, LookupCall, ForgetCall, GetAttributesCall, OpenCall, OpenDirectoryCall,
                  ReadCall, ReadDirectoryCall, ReleaseCall, ReleaseDirectoryCall, StatFsCall,
                  GetXattrCall, ListXattrCall, AccessCall, InterruptCall, DestroyCall, FlushCall,
@@ -92,7 +92,7 @@ struct Request {
   std::uint64_t node = 0;
   std::uint32_t opcode = 0;
   std::uint32_t tid = 0;  // Of the thread that asks; 0: of another pid namespace, or the kernel.
-  Call call = UnknownCall{};
+  FuseCall call = UnknownCall{};
 };
 
 // Whether the kernel waits for an answer to `request`.

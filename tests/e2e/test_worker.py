@@ -111,7 +111,7 @@ class Refusals(harness.ForebayTest):
     def test_two_workers_of_one_name(self):
         members = self.write_members([("w", f"unix:{self.dir}/w")], allow=["file:///"])
         self.start_worker("w", f"unix:{self.dir}/w", members)
-        self.refused(1, ["tier"], members=members)
+        self.refused(1, ["already in use"], members=members)
 
 
 if __name__ == "__main__":
