@@ -74,7 +74,7 @@ Result<pid_t> StartInBackground(const std::string& log, int output) {
 // Returns when the process in the background has mounted, or has ended.
 int AwaitMounted(const Context& context, Interrupts& interrupts, pid_t pid, int output) {
   std::string said;
-  std::array<char, 512> buffer;
+  std::array<char, 512> buffer{};
   while (said.find('\n') == std::string::npos) {
     if (interrupts.fired()) {
       kill(pid, SIGTERM);

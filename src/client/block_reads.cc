@@ -18,7 +18,7 @@ constexpr std::size_t kRefusalsMax = 2;
 constexpr std::chrono::milliseconds kReturnAfter{200};
 
 template <typename T>
-bool Contains(const std::vector<T>& all, T one) {
+bool Contains(const std::vector<T>& all, const T& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 

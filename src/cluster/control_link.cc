@@ -171,6 +171,7 @@ void ControlLink::Beat(const std::stop_token& stop) {
   Result<HeartbeatAnswer> answer = Send(heartbeat, stop);
   const bool answered = answer.ok();
   const bool learning = answered && answer.value().learning;
+  std::optional<Error> denial;  // Control wants nothing to do with this worker.
   if (answered) {
     if (away_since_) Log(Level::kInfo, "control answers again", {{"url", options_.control.text}});
     away_since_.reset();
@@ -183,7 +184,11 @@ void ControlLink::Beat(const std::stop_token& stop) {
     Apply(std::move(answer).value());
   } else {
     told_.clear();
-    if (!stop.stop_requested() && answer.error().code() != Code::kDenied) NoteAway(answer.error());
+    if (answer.error().code() == Code::kDenied) {
+      denial = answer.error();
+    } else if (!stop.stop_requested()) {
+      NoteAway(answer.error());
+    }
   }
   MutexLock lock(mutex_);
   ended_ = begun_;
@@ -192,7 +197,7 @@ void ControlLink::Beat(const std::stop_token& stop) {
   // Control's map is the newest there is: who claimed a newer one before it was asked was wrong.
   if (answered && newest_ == claimed) newest_ = view_->map.epoch;
   if (learning && !had_map && view_->map.epoch != 0) asked_ = true;
-  if (!answered && answer.error().code() == Code::kDenied && !joined_) refused_ = answer.error();
+  if (denial && !joined_) refused_ = std::move(denial);
   changed_.NotifyAll();
 }
 

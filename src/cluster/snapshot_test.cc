@@ -94,7 +94,7 @@ struct SnapshotSourceTest : testing::Test {
     std::filesystem::remove_all(directory);
   }
 
-  void Serve(std::function<HttpReply(const HttpQuestion&)> answer) {
+  void Serve(const std::function<HttpReply(const HttpQuestion&)>& answer) {
     server = HttpServer::Start(ParseAddress("unix:" + directory + "/control.sock").value(), {},
                                [this, answer](const HttpQuestion& question) {
                                  ++asked;

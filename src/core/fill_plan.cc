@@ -15,7 +15,7 @@ FillStep NextFillStep(const FillView& view, const FillQuestion& question,
     return {FillAction::kRefreshFirst, {}};
   }
   const Ring& ring = view.placement.ring();
-  std::array<std::uint32_t, Ring::kHoldersMax> space;
+  std::array<std::uint32_t, Ring::kHoldersMax> space{};
   const std::span<const std::uint32_t> holders = view.placement.Holders(question.hash, space);
   const auto self = std::find_if(holders.begin(), holders.end(), [&view, &ring](std::uint32_t m) {
     return ring.name(m) == view.self;

@@ -26,7 +26,7 @@ class FillPlan : public testing::Test {
     // A block whose home before is in neither of the others' places.
     for (hash_ = 1; placement_.PreviousHome(hash_) != "a"; ++hash_) {
     }
-    std::array<std::uint32_t, 4> space;
+    std::array<std::uint32_t, 4> space{};
     for (const std::uint32_t member : placement_.Holders(hash_, space)) {
       holders_.push_back(placement_.ring().name(member));
     }

@@ -162,10 +162,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const Address& address,
                                "application/problem+json");
           return httplib::Server::HandlerResponse::Handled;
         }
-        HttpReply reply = raw->handler(QuestionOf(request, raw->address.is_unix()));
+        const HttpReply reply = raw->handler(QuestionOf(request, raw->address.is_unix()));
         response.status = reply.status;
         if (!reply.allow.empty()) response.set_header("Allow", reply.allow);
-        response.set_content(std::move(reply.body), reply.content_type.c_str());
+        response.set_content(reply.body, reply.content_type.c_str());
         return httplib::Server::HandlerResponse::Handled;
       };
   server.set_error_handler(answer);

@@ -255,7 +255,7 @@ Result<std::size_t> Filesystem::ReadInto(OpenFile& file, std::uint64_t offset,
     if (done > 0) std::memcpy(buffer.data(), head.data(), done);
     if (done == buffer.size()) return done;
   }
-  const Result<std::size_t> read =
+  Result<std::size_t> read =
       file.file->Read(offset + done, buffer.subspan(done), Soon(), std::move(stop));
   if (!read.ok()) return read;
   return done + read.value();

@@ -32,7 +32,7 @@ std::vector<char*> Pointers(std::vector<std::string>& words) {
 std::string ReadAll(int fd) {
   constexpr std::size_t kMost = 64u << 10;
   std::string text;
-  std::array<char, 1024> buffer;
+  std::array<char, 1024> buffer{};
   while (text.size() < kMost) {
     const ssize_t size = read(fd, buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;

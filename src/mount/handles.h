@@ -42,9 +42,10 @@ class Handles {
   }
 
   // Opened by somebody else under this number. Returns what is open under it now.
-  std::shared_ptr<T> Restore(std::uint64_t handle, std::shared_ptr<T> opened) EXCLUDES(mutex_) {
+  std::shared_ptr<T> Restore(std::uint64_t handle, const std::shared_ptr<T>& opened)
+      EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
-    return open_.try_emplace(handle, std::move(opened)).first->second;
+    return open_.try_emplace(handle, opened).first->second;
   }
 
  private:

@@ -58,7 +58,7 @@ void KernelChannel::Send(std::uint64_t unique, int error, std::span<const std::b
   const auto part = [](std::span<const std::byte> bytes) {
     iovec one{};
     const std::byte* data = bytes.data();
-    std::memcpy(&one.iov_base, &data, sizeof(data));
+    std::memcpy(static_cast<void*>(&one.iov_base), static_cast<const void*>(&data), sizeof(data));
     one.iov_len = bytes.size();
     return one;
   };

@@ -85,7 +85,7 @@ Result<std::string> ReadSmallFile(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return SystemError(path);
   std::string text;
-  std::array<char, 16384> buffer;
+  std::array<char, 16384> buffer{};
   while (true) {
     const ssize_t size = read(fd.get(), buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;

@@ -42,7 +42,7 @@ bool IsAskedToEnd(std::string_view status) {
 bool IsAskedToEnd(std::uint32_t tid) {
   const UniqueFd fd(open(fmt::format("/proc/{}/status", tid).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return true;
-  std::array<char, 8192> buffer;
+  std::array<char, 8192> buffer{};
   const ssize_t size = read(fd.get(), buffer.data(), buffer.size());
   if (size <= 0) return true;
   return IsAskedToEnd(std::string_view(buffer.data(), static_cast<std::size_t>(size)));

@@ -16,7 +16,7 @@ template <typename T>
 std::optional<T> Take(Bytes& bytes) {
   static_assert(std::is_trivially_copyable_v<T>);
   if (bytes.size() < sizeof(T)) return std::nullopt;
-  T value;
+  T value{};
   std::memcpy(&value, bytes.data(), sizeof(T));
   bytes = bytes.subspan(sizeof(T));
   return value;

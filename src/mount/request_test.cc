@@ -44,7 +44,7 @@ TEST(ParseRequest, Names) {
   const auto bytes = RequestBytes(FUSE_LOOKUP, TextBytes(std::string_view("a b\n\0", 5)));
   EXPECT_EQ(CallOf<LookupCall>(bytes).name, "a b\n");
   for (const std::string_view bad :
-       {std::string_view("", 0), std::string_view("\0", 1), std::string_view("abc", 3),
+       {std::string_view(), std::string_view("\0", 1), std::string_view("abc", 3),
         std::string_view(".\0", 2), std::string_view("..\0", 3), std::string_view("a/b\0", 4)}) {
     CallOf<MalformedCall>(RequestBytes(FUSE_LOOKUP, TextBytes(bad)));
   }

@@ -96,7 +96,7 @@ Result<std::unique_ptr<Session>> Session::Start(UniqueFd device, Filesystem& fil
 }
 
 Status Session::Negotiate() {
-  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer;
+  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer{};
   while (true) {
     const Result<std::span<const std::byte>> bytes = channel_->Receive(buffer);
     if (!bytes.ok()) return bytes.error();
@@ -135,7 +135,7 @@ void Session::Serve() {
   if (Result<UniqueFd> clone = channel_->Clone(); clone.ok()) {
     channel = std::make_shared<KernelChannel>(std::move(clone).value());
   }
-  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer;
+  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer{};
   while (true) {
     const Result<std::span<const std::byte>> bytes = channel->Receive(buffer);
     if (!bytes.ok()) break;

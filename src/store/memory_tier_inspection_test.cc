@@ -13,7 +13,7 @@
 namespace forebay {
 namespace {
 
-constexpr std::uint32_t kBlock = 1u << 20;
+constexpr std::uint64_t kBlock = 1u << 20;
 constexpr std::uint32_t kSmall = 64u << 10;
 constexpr std::uint64_t kBlocks = 8;  // As many as SmallTier holds.
 
@@ -103,7 +103,7 @@ TEST_P(InspectionTest, BlocksWithoutHeaderAreGivenUp) {
   const UniqueFd index = Open("index");
   // Of the second block of the first chunk; the first one of the second chunk loses its page.
   const std::vector<char> zeroes(132);
-  ASSERT_EQ(pwrite(index.get(), zeroes.data(), zeroes.size(), 16 * 132), 132);
+  ASSERT_EQ(pwrite(index.get(), zeroes.data(), zeroes.size(), off_t{16} * 132), 132);
   Punch("index", 8192, 1024);
   tier_->Inspect();
   EXPECT_EQ(Held(), (std::vector<std::uint64_t>{0, 3, 4, 5, 6, 7}));

@@ -60,7 +60,7 @@ using Bytes = std::vector<unsigned char>;
 // A random page that differs between any two seeds, over and over, each with its number at its
 // start.
 inline void FillBytes(std::span<std::byte> bytes, std::uint64_t seed) {
-  std::array<std::uint64_t, 512> page;
+  std::array<std::uint64_t, 512> page{};
   Rng rng(seed);
   for (std::uint64_t& word : page) word = rng.Next();
   for (std::uint64_t number = 0; !bytes.empty(); ++number) {

@@ -213,7 +213,7 @@ class Reader {
   bool fill_only = false;  // Waits until the block is held, and takes no bytes.
 
  private:
-  void Take(GroupMap map) {
+  void Take(const GroupMap& map) {
     placement_ = MakePlacement(map).value();
     for (const MapMember& member : map.members) {
       std::unique_ptr<Channel>& channel = channels_[member.name];

@@ -193,9 +193,9 @@ void SharedLookups::RunThread(std::stop_token stop) {
         newest->second.sent_at = asked_at;
       }
     }
-    AnswerPointer answer = AskUpstream(flight, asked_at, stop);
+    const AnswerPointer answer = AskUpstream(flight, asked_at, stop);
     const bool keep = answer->status.ok() || answer->status.error().code() == Code::kNotFound;
-    End(flight, std::move(answer), keep);
+    End(flight, answer, keep);
   }
 }
 
