@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,13 +12,12 @@
 #include <cstring>
 #include <vector>
 
+#include "app/background.h"
 #include "app/output.h"
 #include "app/state_dir.h"
 #include "control/files.h"
 #include "io/socket.h"
 #include "io/unique_fd.h"
-
-extern "C" char** environ;  // NOLINT: as POSIX names it.
 
 namespace forebay {
 namespace {
@@ -38,37 +36,12 @@ Result<std::string> LogFile(const Context& context, const std::string& directory
   return fmt::format("{}/{}.log", mounts, name);
 }
 
-// This command with --foreground, in a session of its own; `output` becomes its standard output.
-Result<pid_t> StartInBackground(const std::string& log, int output) {
-  std::vector<std::string> words;
-  const Result<std::string> own = ReadFile("/proc/self/cmdline", 1u << 20);
-  if (!own.ok()) return own.error();
-  for (std::size_t begin = 0; begin < own.value().size();) {
-    const std::size_t end = own.value().find('\0', begin);
-    words.push_back(own.value().substr(begin, end - begin));
-    begin = end + 1;
-  }
-  words.insert(words.begin() + 2, {"--foreground", "--log=" + log});  // Behind the verb.
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = 0;
-  const int failed = posix_spawn(&pid, "/proc/self/exe", &files, &attributes, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (failed != 0) return Error(Code::kInternal, fmt::format("start: {}", std::strerror(failed)));
-  return pid;
+// This command with --foreground; what it says goes to ours until it has mounted.
+Result<pid_t> StartMount(const std::string& log, int output) {
+  Result<std::vector<std::string>> words = OwnWords();
+  if (!words.ok()) return std::move(words).error();
+  words.value().insert(words.value().begin() + 2, {"--foreground", "--log=" + log});  // The verb's.
+  return StartInBackground(std::move(words).value(), output, STDERR_FILENO);
 }
 
 // Returns when the process in the background has mounted, or has ended.
@@ -115,7 +88,7 @@ int MountInBackground(const Context& context, Interrupts& interrupts,
   }
   const UniqueFd output(ends[0]);
   UniqueFd input(ends[1]);
-  const Result<pid_t> pid = StartInBackground(log.value(), input.get());
+  const Result<pid_t> pid = StartMount(log.value(), input.get());
   if (!pid.ok()) return Ended(context, interrupts, pid.error());
   input.Reset();
   return AwaitMounted(context, interrupts, pid.value(), output.get());

@@ -1,7 +1,6 @@
 // forebay up [--workers N] [--memory-per-worker SIZE] [--listen HOST:PORT [--insecure]] [--detach]
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "app/background.h"
 #include "app/control_client.h"
 #include "app/group_setup.h"
 #include "app/interrupts.h"
@@ -21,8 +21,6 @@
 #include "control/control.h"
 #include "control/files.h"
 #include "io/unique_fd.h"
-
-extern "C" char** environ;  // NOLINT: as POSIX names it.
 
 namespace forebay {
 namespace {
@@ -64,39 +62,13 @@ int Serve(const Context& context, Interrupts& interrupts, const ControlOptions& 
   return kExitDone;
 }
 
-// The same command without --detach, in a session of its own, with a log for its output.
-Result<pid_t> StartDetached(const std::string& log) {
-  std::vector<std::string> words;
-  const Result<std::string> own = ReadFile("/proc/self/cmdline", 1u << 20);
-  if (!own.ok()) return own.error();
-  for (std::size_t begin = 0; begin < own.value().size();) {
-    const std::size_t end = own.value().find('\0', begin);
-    words.push_back(own.value().substr(begin, end - begin));
-    begin = end + 1;
-  }
-  std::erase_if(words, [](const std::string& word) { return word.starts_with("--detach"); });
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  constexpr mode_t kPrivate = 0600;
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, log.c_str(),
-                                   O_WRONLY | O_CREAT | O_APPEND, kPrivate);
-  posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = 0;
-  const int failed = posix_spawn(&pid, "/proc/self/exe", &files, &attributes, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (failed != 0) return Error(Code::kInternal, fmt::format("start: {}", strerror(failed)));
-  return pid;
+// The same command without --detach, with a log for its output.
+Result<pid_t> StartDetached(int log) {
+  Result<std::vector<std::string>> words = OwnWords();
+  if (!words.ok()) return std::move(words).error();
+  std::erase_if(words.value(),
+                [](const std::string& word) { return word.starts_with("--detach"); });
+  return StartInBackground(std::move(words).value(), log, log);
 }
 
 // The last lines of `path`, from byte `begin` on: why a process that is gone ended.
@@ -124,7 +96,7 @@ int Detach(const Context& context, Interrupts& interrupts, const ControlOptions&
   }
   const Result<std::string> before = ReadFile(log, 64u << 20);
   const std::size_t log_begin = before.ok() ? before.value().size() : 0;
-  const Result<pid_t> pid = StartDetached(log);
+  const Result<pid_t> pid = StartDetached(writable.get());
   if (!pid.ok()) return Failed(context, pid.error());
   const Result<std::unique_ptr<ControlClient>> client = ControlClient::Find(context);
   if (!client.ok()) return Failed(context, client.error());

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 
+#include "base/temporary_directory.h"
 #include "client/fake_pool.h"
 
 namespace forebay {
@@ -67,8 +67,8 @@ TEST_F(LookupsTest, TroubleIsSteppedOver) {
 
 // Of a pinned dataset: what workers do not tell, its snapshot does, and never the store.
 TEST_F(LookupsTest, ASnapshotStandsForTheStore) {
-  char name[] = "/tmp/forebay-lookups-XXXXXX";
-  const std::string directory = mkdtemp(name);
+  const TemporaryDirectory folder;
+  const std::string& directory = folder.path();
   for (FakeWorker* worker : pool.workers) worker->FailLookups(Code::kNotHere);
   Store pinned = *At("").store;
   pinned.rules.staleness = std::chrono::milliseconds::max();
@@ -89,7 +89,6 @@ TEST_F(LookupsTest, ASnapshotStandsForTheStore) {
   EXPECT_EQ(pool.lookups.Stat(place, Clock::now() + 10s, {}).value().version, "pinned");
   const Place other{place.store, "d/2"};
   EXPECT_EQ(pool.lookups.Stat(other, Clock::now() + 10s, {}).error().code(), Code::kNotFound);
-  std::filesystem::remove_all(directory);
 }
 
 TEST_F(LookupsTest, ADirectoryIsListedPageByPage) {

@@ -91,21 +91,22 @@ UpstreamReads::JobId UpstreamReads::Start(UpstreamRead read) {
 
 void UpstreamReads::Cancel(JobId id) {
   MutexLock lock(mutex_);
+  if (Forget(id)) return;
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   const std::shared_ptr<Job> job = found->second;
   job->cancelled = true;
-  if (!job->running) {
-    std::erase(waiting_, id);
-    jobs_.erase(found);
-    return;
-  }
   job->stop.request_stop();
   while (jobs_.contains(id)) changed_.Wait(mutex_);
 }
 
 bool UpstreamReads::Withdraw(JobId id) {
   MutexLock lock(mutex_);
+  return Forget(id);
+}
+
+// A job that waits for its turn is gone. False: it has begun, or ended.
+bool UpstreamReads::Forget(JobId id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end() || found->second->running) return false;
   std::erase(waiting_, id);

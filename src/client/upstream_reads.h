@@ -55,6 +55,7 @@ class UpstreamReads {
     bool cancelled = false;
   };
 
+  bool Forget(JobId id) REQUIRES(mutex_);
   void AddThread() REQUIRES(mutex_);
   void Run(std::stop_token stop) EXCLUDES(mutex_);
   // The job to run next, marked as running; null once this thread is not needed.

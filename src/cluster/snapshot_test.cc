@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/task_group.h"
+#include "base/temporary_directory.h"
 #include "cluster/snapshot_source.h"
 #include "io/http_server.h"
 
@@ -85,14 +86,9 @@ TEST(SnapshotTest, WhatIsWrittenIsReadBackAndDamageIsSeen) {
 // A control, its directory, and who asks.
 struct SnapshotSourceTest : testing::Test {
   SnapshotSourceTest() {
-    char name[] = "/tmp/forebay-snapshot-XXXXXX";
-    directory = mkdtemp(name);
     source = SnapshotSource::Create({"unix:" + directory + "/control.sock", directory}).value();
   }
-  ~SnapshotSourceTest() override {
-    server.reset();
-    std::filesystem::remove_all(directory);
-  }
+  ~SnapshotSourceTest() override { server.reset(); }
 
   void Serve(const std::function<HttpReply(const HttpQuestion&)>& answer) {
     server = HttpServer::Start(ParseAddress("unix:" + directory + "/control.sock").value(), {},
@@ -114,7 +110,8 @@ struct SnapshotSourceTest : testing::Test {
     return source->Get(Key(refreshed), Clock::now() + patience, {});
   }
 
-  std::string directory;
+  const TemporaryDirectory folder;
+  const std::string& directory = folder.path();
   std::atomic<int> asked = 0;
   std::shared_ptr<SnapshotSource> source;
   std::unique_ptr<HttpServer> server;

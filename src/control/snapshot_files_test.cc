@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/temporary_directory.h"
 #include "control/files.h"
 #include "control/pool.h"
 
@@ -11,14 +12,7 @@ namespace forebay {
 namespace {
 
 struct SnapshotFilesTest : testing::Test {
-  SnapshotFilesTest() {
-    char name[] = "/tmp/forebay-snapshots-XXXXXX";
-    directory = std::string(mkdtemp(name)) + "/snapshots";
-    files = std::make_unique<SnapshotFiles>(directory);
-  }
-  ~SnapshotFilesTest() override {
-    std::filesystem::remove_all(std::filesystem::path(directory).parent_path());
-  }
+  SnapshotFilesTest() { files = std::make_unique<SnapshotFiles>(directory); }
   static SnapshotKey Key(std::uint8_t byte, std::uint64_t refreshed) {
     SnapshotKey key{{}, refreshed};
     key.uid.value.bytes.fill(byte);
@@ -38,7 +32,8 @@ struct SnapshotFilesTest : testing::Test {
     return files->Stage(snapshot).ok() && files->Commit(snapshot.key().uid).ok();
   }
 
-  std::string directory;
+  const TemporaryDirectory folder;
+  const std::string directory = folder.path() + "/snapshots";
   std::unique_ptr<SnapshotFiles> files;
 };
 

@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <set>
+
+#include "base/temporary_directory.h"
 
 namespace forebay {
 namespace {
@@ -38,9 +39,6 @@ struct Reply {
 class SessionTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "session-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
     Write("small", "hello\n");
     ASSERT_EQ(mkdir((directory_ + "/sub").c_str(), 0755), 0);
     client_ = Client::Create({}).value();
@@ -61,12 +59,6 @@ class SessionTest : public testing::Test {
   void TearDown() override {
     kernel_.Reset();  // As unmounting does.
     EXPECT_TRUE(session_->Wait(Clock::now() + 10s, {}));
-    ASSERT_EQ(RemoveTree(), 0);
-  }
-  int RemoveTree() const {
-    std::error_code error;
-    std::filesystem::remove_all(directory_, error);
-    return error.value();
   }
   void Write(const std::string& name, const std::string& text) const {
     std::ofstream(directory_ + "/" + name, std::ios::binary) << text;
@@ -110,7 +102,8 @@ class SessionTest : public testing::Test {
     return Ask(FUSE_READ, node, TextOf(in));
   }
 
-  std::string directory_;
+  const TemporaryDirectory folder_;
+  const std::string& directory_ = folder_.path();
   std::unique_ptr<Client> client_;
   std::unique_ptr<Filesystem> filesystem_;
   UniqueFd kernel_;
