@@ -10,7 +10,9 @@
 #include <cstring>
 #include <fstream>
 #include <set>
+#include <thread>
 
+#include "base/deadline.h"
 #include "base/temporary_directory.h"
 
 namespace forebay {
@@ -176,6 +178,9 @@ TEST_F(SessionTest, ForgottenNodesAreGone) {
   const std::uint64_t node = LookUp("small").nodeid;
   EXPECT_EQ(filesystem_->known_nodes(), 2u);
   Send(FUSE_FORGET, node, TextOf(fuse_forget_in{1}));
+  // It has no answer, and another thread may come to the next request first.
+  const Deadline deadline = Clock::now() + std::chrono::seconds(60);
+  while (filesystem_->known_nodes() > 1 && !Passed(deadline)) std::this_thread::yield();
   EXPECT_EQ(Ask(FUSE_GETATTR, node, TextOf(fuse_getattr_in{})).error, ESTALE);
   EXPECT_EQ(filesystem_->known_nodes(), 1u);
 }

@@ -186,10 +186,14 @@ TEST(InspectionWithoutRoom, ChunksThatCannotBeRefilledAreNotUsed) {
   const Deadline deadline = Clock::now() + std::chrono::seconds(60);
   while (tier->usage().allocated_bytes < 8 * kBlock && !Passed(deadline)) std::this_thread::yield();
   const std::vector<char> zeroes(4096);
-  ASSERT_EQ(
-      fallocate(data.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 * kBlock, 6 * kBlock), 0);
-  for (ssize_t wrote = 1; wrote > 0;) wrote = write(hog.get(), zeroes.data(), zeroes.size());
-  tier->Inspect();
+  // Until the others were faster than the tier's own look.
+  do {
+    ASSERT_EQ(
+        fallocate(data.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 * kBlock, 6 * kBlock),
+        0);
+    for (ssize_t wrote = 1; wrote > 0;) wrote = write(hog.get(), zeroes.data(), zeroes.size());
+    tier->Inspect();
+  } while (tier->usage().capacity_bytes == had && !Passed(deadline));
   EXPECT_LE(tier->usage().blocks, 2u);
   EXPECT_LT(tier->usage().capacity_bytes, had);
   for (std::uint64_t i = 0; i < 20; ++i) {

@@ -184,7 +184,7 @@ Status TierState::ProvideFirst() {
     MutexLock lock(mutex_);
     chunk = WithdrawForGrowth();
   }
-  if (Status provided = Provide(*chunk); !provided.ok()) {
+  if (Status provided = Grow(*chunk); !provided.ok()) {
     return std::move(provided).error().Within("tier: no room for a first block in " +
                                               options_.directory);
   }
@@ -268,7 +268,7 @@ Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32
       if (Status there = EnsurePages(*begun.value().block, true); !there.ok()) {
         Failed(*begun.value().block);
         begun.value().block->MarkFailed(there.error());
-        return std::move(there).error();
+        continue;  // Its chunk is not used again before it has pages.
       }
     }
     if (!begun.ok() || begun.value().block->verified() ||
@@ -276,7 +276,8 @@ Result<TierState::Begun> TierState::FindOrBegin(const BlockKey& key, std::uint32
       return begun;
     }
   }
-  return Error(Code::kOverloaded, "tier: the block went before it could be compared");
+  return Error(Code::kOverloaded, "tier: the block was damaged or lost its memory " +
+                                      std::to_string(kDamagedMax) + " times");
 }
 
 Result<TierState::Begun> TierState::Search(const BlockKey& key, std::uint32_t length) {
@@ -292,9 +293,11 @@ Result<TierState::Begun> TierState::Search(const BlockKey& key, std::uint32_t le
       }
       step = NextStep(length, unusable_victims);
     }
-    if (step.kind != Step::Kind::kProvide) continue;
-    // A refusal was noted: the next step does not try to grow.
-    [[maybe_unused]] const Status provided = Provide(step.chunk);
+    // A refusal is noted: the next step does not try to grow.
+    if (step.kind == Step::Kind::kGrow) [[maybe_unused]]
+      const Status grown = Grow(step.chunk);
+    if (step.kind == Step::Kind::kRenew) [[maybe_unused]]
+      const Status renewed = Provide(step.chunk);
   }
   return Error(Code::kOverloaded, "tier: every block is being filled or sent");
 }
@@ -316,13 +319,13 @@ TierState::Begun TierState::Begin(const BlockKey& key, SlotId slot, std::uint32_
 // In the order of what is lost: nothing, a few milliseconds, cached blocks.
 TierState::Step TierState::NextStep(std::uint32_t bytes, int& unusable_victims) {
   if (const std::optional<std::uint32_t> chunk = WithdrawForGrowth()) {
-    return {Step::Kind::kProvide, *chunk};
+    return {Step::Kind::kGrow, *chunk};
   }
   const std::vector<std::uint32_t> punchable = slots_.map().PunchableChunks();
   if (!punchable.empty()) {
     slots_.Withdraw(punchable.front());
     ++providing_;
-    return {Step::Kind::kProvide, punchable.front()};
+    return {Step::Kind::kRenew, punchable.front()};
   }
   if (providing_ > 0) {
     provided_.Wait(mutex_);
@@ -560,8 +563,16 @@ Status TierState::Provide(std::uint32_t chunk) {
   return provided;
 }
 
+Status TierState::Grow(std::uint32_t chunk) {
+  Status provided = Provide(chunk);
+  MutexLock lock(mutex_);
+  if (!refused_) small_ = false;
+  return provided;
+}
+
 void TierState::NoteRefusal(const Error& error) {
   refused_ = true;
+  small_ = true;
   bytes_since_refusal_ = 0;
   const std::uint64_t usable = slots_.map().capacity_bytes();
   if (std::exchange(logged_usable_bytes_, usable) == usable) return;
@@ -573,7 +584,7 @@ void TierState::NoteRefusal(const Error& error) {
 }
 
 std::uint64_t TierState::CapacityBytes() const {
-  return refused_ ? slots_.map().capacity_bytes() : layout_.chunks * layout_.chunk_bytes;
+  return small_ ? slots_.map().capacity_bytes() : layout_.chunks * layout_.chunk_bytes;
 }
 
 bool TierState::GrowthIsDue() const {
@@ -630,7 +641,7 @@ void TierState::RunBackground(const std::stop_token& stop) {
     }
     // A refusal was noted: growth is not due then.
     if (chunk) [[maybe_unused]]
-      const Status provided = Provide(*chunk);
+      const Status grown = Grow(*chunk);
   }
 }
 

@@ -83,9 +83,9 @@ class TierState : public std::enable_shared_from_this<TierState> {
  private:
   // What a search for a slot does next, without the mutex.
   struct Step {
-    enum class Kind { kAgain, kProvide, kFull };
+    enum class Kind { kAgain, kGrow, kRenew, kFull };
     Kind kind = Kind::kAgain;
-    std::uint32_t chunk = 0;  // Withdrawn. Only in kProvide.
+    std::uint32_t chunk = 0;  // Withdrawn. Only in kGrow and kRenew.
   };
 
   TierState(const TierOptions& options, std::shared_ptr<TierFiles> files);
@@ -137,8 +137,10 @@ class TierState : public std::enable_shared_from_this<TierState> {
   void GiveUp(std::vector<Watched>& lost, Losses& losses) EXCLUDES(mutex_);
   void ReportLosses(const Losses& losses) REQUIRES(inspecting_);
 
+  // A chunk that the file system has to give pages first; Grow does it.
   std::optional<std::uint32_t> WithdrawForGrowth() REQUIRES(mutex_);
   Status Provide(std::uint32_t chunk) EXCLUDES(mutex_);
+  Status Grow(std::uint32_t chunk) EXCLUDES(mutex_);
   void NoteRefusal(const Error& error) REQUIRES(mutex_);
   std::uint64_t CapacityBytes() const REQUIRES(mutex_);
   bool GrowthIsDue() const REQUIRES(mutex_);
@@ -169,7 +171,8 @@ class TierState : public std::enable_shared_from_this<TierState> {
   BlockIndex index_ GUARDED_BY(mutex_);
   std::vector<std::uint32_t> missing_ GUARDED_BY(mutex_);  // Withdrawn chunks without pages.
   std::uint32_t providing_ GUARDED_BY(mutex_) = 0;  // Withdrawn chunks that are getting them.
-  bool refused_ GUARDED_BY(mutex_) = false;         // The file system had no room.
+  bool refused_ GUARDED_BY(mutex_) = false;         // The file system is not asked for more.
+  bool small_ GUARDED_BY(mutex_) = false;           // It had no room when it was asked last.
   std::uint64_t bytes_since_refusal_ GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> logged_usable_bytes_ GUARDED_BY(mutex_);
   bool background_wanted_ GUARDED_BY(mutex_) = true;
