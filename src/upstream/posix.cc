@@ -162,23 +162,18 @@ Result<UniqueFd> PosixUpstream::Open(const std::string& path, int flags) const {
 }
 
 template <typename T>
-Result<T> PosixUpstream::Counted(std::string_view method, Result<T> outcome) const {
-  Metrics()
-      .AddCounter("forebay_upstream_requests_total", "Requests to the under-storage.",
-                  {{"dataset", store_.at("dataset")},
-                   {"namespace", store_.at("namespace")},
-                   {"method", std::string(method)},
-                   {"code", outcome.ok() ? "OK" : std::string(CodeName(outcome.error().code()))}})
-      .Add();
+Result<T> PosixUpstream::Counted(std::string_view method, Deadline began, Result<T> outcome) const {
+  counts_.Ended(method, outcome.ok() ? "OK" : std::string(CodeName(outcome.error().code())), began);
   return outcome;
 }
 
 Result<Attributes> PosixUpstream::Stat(const std::string& path, Deadline deadline,
                                        std::stop_token stop) {
   if (const Status in_time = CheckTime(deadline, stop); !in_time.ok()) return in_time.error();
+  const Deadline began = Clock::now();
   const Result<UniqueFd> fd = Open(path, O_PATH);
-  if (!fd.ok()) return Counted<Attributes>("STAT", fd.error());
-  return Counted("STAT", AttributesOf(fd.value(), path));
+  if (!fd.ok()) return Counted<Attributes>("STAT", began, fd.error());
+  return Counted("STAT", began, AttributesOf(fd.value(), path));
 }
 
 Result<Attributes> PosixUpstream::StatEntry(int directory_fd, const std::string& directory,
@@ -230,7 +225,8 @@ Result<ListPage> PosixUpstream::ListDirectory(const std::string& directory,
 
 Result<ListPage> PosixUpstream::List(const std::string& directory, const std::string& after,
                                      Deadline deadline, std::stop_token stop) {
-  return Counted("LIST", ListDirectory(directory, after, deadline, stop));
+  const Deadline began = Clock::now();
+  return Counted("LIST", began, ListDirectory(directory, after, deadline, stop));
 }
 
 Result<ReadOutcome> PosixUpstream::ReadFile(const ReadRange& range, ByteSink& sink,
@@ -275,13 +271,9 @@ Result<ReadOutcome> PosixUpstream::ReadFile(const ReadRange& range, ByteSink& si
 Result<ReadOutcome> PosixUpstream::Read(const ReadRange& range, ByteSink& sink, Deadline deadline,
                                         std::stop_token stop) {
   if (Status checked = CheckRange(range); !checked.ok()) return std::move(checked).error();
-  Result<ReadOutcome> outcome = Counted("READ", ReadFile(range, sink, deadline, stop));
-  if (outcome.ok()) {
-    Metrics()
-        .AddCounter("forebay_upstream_bytes_total", "Bytes read from the under-storage.",
-                    {{"dataset", store_.at("dataset")}, {"namespace", store_.at("namespace")}})
-        .Add(range.length);
-  }
+  const Deadline began = Clock::now();
+  Result<ReadOutcome> outcome = Counted("READ", began, ReadFile(range, sink, deadline, stop));
+  if (outcome.ok()) counts_.Read(range.length);
   return outcome;
 }
 

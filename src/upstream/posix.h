@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "io/unique_fd.h"
+#include "upstream/request_counts.h"
 #include "upstream/upstream.h"
 
 namespace forebay {
@@ -32,8 +33,8 @@ class PosixUpstream final : public Upstream {
                            std::stop_token stop) override;
 
  private:
-  PosixUpstream(UniqueFd root, bool is_whole_machine, Labels store)
-      : root_(std::move(root)), is_whole_machine_(is_whole_machine), store_(std::move(store)) {}
+  PosixUpstream(UniqueFd root, bool is_whole_machine, const Labels& store)
+      : root_(std::move(root)), is_whole_machine_(is_whole_machine), counts_(store) {}
 
   Result<UniqueFd> Open(const std::string& path, int flags) const;
   Result<Attributes> StatEntry(int directory_fd, const std::string& directory,
@@ -43,11 +44,11 @@ class PosixUpstream final : public Upstream {
   Result<ListPage> ListDirectory(const std::string& directory, const std::string& after,
                                  Deadline deadline, const std::stop_token& stop) const;
   template <typename T>
-  Result<T> Counted(std::string_view method, Result<T> outcome) const;
+  Result<T> Counted(std::string_view method, Deadline began, Result<T> outcome) const;
 
   const UniqueFd root_;
   const bool is_whole_machine_;  // The root is "/": an absolute link stays beneath it.
-  const Labels store_;
+  const RequestCounts counts_;
 };
 
 }  // namespace forebay

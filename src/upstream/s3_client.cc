@@ -14,18 +14,6 @@ namespace {
 
 constexpr std::size_t kErrorBodyBytesMax = 64u << 10;  // S3's are below 4 KiB.
 
-Histogram& RequestSeconds() {
-  static Histogram& histogram = Metrics().AddHistogram("forebay_upstream_request_duration_seconds",
-                                                       "Time of a request to the under-storage.");
-  return histogram;
-}
-
-Counter& Throttled() {
-  static Counter& counter = Metrics().AddCounter(
-      "forebay_upstream_throttled_total", "Answers with which the under-storage asked for less.");
-  return counter;
-}
-
 // Stands between HTTP and an S3Receiver: passes 2xx on, keeps the body of anything else.
 class AnswerReceiver final : public HttpReceiver {
  public:
@@ -73,10 +61,7 @@ S3Client::S3Client(const std::string& bucket, const UpstreamOptions& options, S3
                .endpoint = EndpointOf(options),
                .region = options.region,
                .access_key_id = options.anonymous ? "" : options.access_key_id},
-      store_(store),
-      bytes_(Metrics().AddCounter(
-          "forebay_upstream_bytes_total", "Bytes read from the under-storage.",
-          {{"dataset", store.at("dataset")}, {"namespace", store.at("namespace")}})),
+      counts_(store),
       http_({.connections_max = options.max_connections, .ca_bundle = options.ca_bundle}),
       budget_(Clock::now()),
       rng_(static_cast<std::uint64_t>(WallClockNanoseconds())) {}
@@ -129,19 +114,8 @@ HttpRequest S3Client::Signed(const S3Request& request) const {
   return http;
 }
 
-void S3Client::Count(std::string_view method, const std::string& code, Deadline started) const {
-  RequestSeconds().Observe(Clock::now() - started);
-  Metrics()
-      .AddCounter("forebay_upstream_requests_total", "Requests to the under-storage.",
-                  {{"dataset", store_.at("dataset")},
-                   {"namespace", store_.at("namespace")},
-                   {"method", std::string(method)},
-                   {"code", code}})
-      .Add();
-}
-
 void S3Client::CountBytes(std::uint64_t bytes) {
-  bytes_.Add(bytes);
+  counts_.Read(bytes);
 }
 
 std::optional<S3Failure> S3Client::Attempt(const S3Request& request, S3Receiver& receiver,
@@ -151,13 +125,13 @@ std::optional<S3Failure> S3Client::Attempt(const S3Request& request, S3Receiver&
   const Deadline started = Clock::now();
   const Status sent = http_.Perform(Signed(request), answer, deadline, stop);
   const bool has_head = answer.head().status != 0;
-  Count(
+  counts_.Ended(
       request.label,
       has_head ? std::to_string(answer.head().status) : std::string(CodeName(sent.error().code())),
       started);
   if (has_head && !answer.IsSuccess()) {
     S3Failure failure = FailureOf(answer.head(), answer.error_body(), context_);
-    if (failure.throttled) Throttled().Add();
+    if (failure.throttled) counts_.Throttled();
     return failure;
   }
   if (sent.ok()) return std::nullopt;

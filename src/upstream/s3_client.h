@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/rng.h"
 #include "io/http_client.h"
+#include "upstream/request_counts.h"
 #include "upstream/s3_address.h"
 #include "upstream/s3_error.h"
 #include "upstream/s3_retry.h"
@@ -63,15 +64,13 @@ class S3Client {
  private:
   HttpRequest Signed(const S3Request& request) const;
   std::optional<S3Failure> CheckCredentials() const;
-  void Count(std::string_view method, const std::string& code, Deadline started) const;
   std::optional<std::chrono::milliseconds> NextDelay(const S3Failure& failure, int attempt,
                                                      Deadline deadline) EXCLUDES(mutex_);
 
   const UpstreamOptions options_;
   const S3Address address_;
   const S3Context context_;
-  const Labels store_;  // Metrics label.
-  Counter& bytes_;
+  const RequestCounts counts_;
   HttpClient http_;
   RetryBudget budget_;
   Mutex mutex_;
