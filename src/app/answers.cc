@@ -54,6 +54,16 @@ std::vector<View> ListOf(const Json& json, const char* key, View (*view)(const J
   return list;
 }
 
+std::vector<std::string> Strings(const Json& json, const char* key) {
+  std::vector<std::string> strings;
+  const Json* value = Find(json, key);
+  if (value == nullptr || !value->is_array()) return strings;
+  for (const Json& entry : *value) {
+    if (entry.is_string()) strings.push_back(entry);
+  }
+  return strings;
+}
+
 GroupRow Group(const Json& json) {
   return {.name = Text(json, "name"),
           .reason = Text(json, "reason"),
@@ -265,7 +275,8 @@ Result<ChangesView> ChangesOf(std::string_view answer) {
 Result<EvictedView> EvictedOf(std::string_view answer) {
   return Parsed<EvictedView>(answer, nullptr, [](const Json& json) {
     return EvictedView{.bytes = Count(json, "evictedBytes").value_or(0),
-                       .files = Count(json, "evictedFiles").value_or(0)};
+                       .files = Count(json, "evictedFiles").value_or(0),
+                       .silent_workers = Strings(json, "silentWorkers")};
   });
 }
 

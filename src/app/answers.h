@@ -99,6 +99,7 @@ struct ChangesView {
 
 struct EvictedView {
   std::uint64_t bytes = 0, files = 0;
+  std::vector<std::string> silent_workers;  // They may hold some still.
 };
 
 // Errors of all: kUnavailable: not the JSON that was asked for.

@@ -41,6 +41,10 @@ std::string TierOf(const std::string& state, const std::string& name) {
                      DigestOf(state).Hex().substr(0, kDigits), name);
 }
 
+std::string WorkersDirectory(const std::string& state) {
+  return state + "/workers";
+}
+
 std::vector<std::string> WorkerArguments(const ControlOptions& options, const Settings& settings,
                                          const std::string& name) {
   std::vector<std::string> arguments = {"worker",
@@ -59,7 +63,7 @@ std::vector<std::string> WorkerArguments(const ControlOptions& options, const Se
     if (settings.Switch("insecure")) arguments.emplace_back("--insecure");
   } else {
     arguments.insert(arguments.end(),
-                     {"--address", SocketAddress(options.state_dir + "/workers", name).text});
+                     {"--address", SocketAddress(WorkersDirectory(options.state_dir), name).text});
   }
   if (!MayMount()) {
     const std::string tier = TierOf(options.state_dir, name);
@@ -70,7 +74,11 @@ std::vector<std::string> WorkerArguments(const ControlOptions& options, const Se
   return arguments;
 }
 
-Status RemoveWorkersTier(const std::string& state, const std::string& name) {
+// Its tier, and the sockets of one that was killed.
+Status RemoveLeftovers(const std::string& state, const std::string& name) {
+  for (const std::string& directory : {state, WorkersDirectory(state)}) {
+    unlink(SocketAddress(directory, name).unix_path.c_str());
+  }
   const std::string tier = TierOf(state, name);
   Status removed = RemoveTier(tier);
   if (!removed.ok()) return removed;
@@ -129,7 +137,7 @@ Result<ControlOptions> ControlOptionsOf(const Context& context) {
     return WorkerArguments(options, settings, name);
   };
   options.remove_tier = [dir = options.state_dir](const std::string& name) {
-    return RemoveWorkersTier(dir, name);
+    return RemoveLeftovers(dir, name);
   };
   return options;
 }

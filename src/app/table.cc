@@ -59,6 +59,10 @@ std::string Wrapped(std::string_view text, std::size_t indent, std::size_t colum
   return wrapped;
 }
 
+std::string CountText(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::string SizeText(std::optional<std::uint64_t> bytes) {
   return bytes ? FormatSize(*bytes) : "-";
 }

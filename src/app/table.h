@@ -24,6 +24,7 @@ std::string Wrapped(std::string_view text, std::size_t indent, std::size_t colum
 
 // "1.5 GiB", or "-" if not known. Pure.
 std::string SizeText(std::optional<std::uint64_t> bytes);
+std::string CountText(std::uint64_t count, std::string_view noun);  // "1 file", "2 files".
 // "97.3%", cut and not rounded: "100%" is all of it. "-" if not known. Pure.
 std::string PercentText(std::optional<double> ratio);
 

@@ -131,7 +131,16 @@ int RunEvictVerb(const Context& context) {
   if (!evicted.ok()) return Failed(context, evicted.error());
   // Of a whole dataset control drops whatever there is, without a list of files.
   const std::string files =
-      evicted.value().files > 0 ? fmt::format("{} files, ", evicted.value().files) : "";
+      evicted.value().files > 0 ? CountText(evicted.value().files, "file") + ", " : "";
+  if (!evicted.value().silent_workers.empty()) {
+    Complain(context,
+             fmt::format("{}{} evicted, but {} did not answer and may hold blocks still; evict "
+                         "again when `forebay status` shows {} Ready or gone",
+                         files, SizeText(evicted.value().bytes),
+                         fmt::join(evicted.value().silent_workers, ", "),
+                         evicted.value().silent_workers.size() == 1 ? "it" : "them"));
+    return kExitFailed;
+  }
   return Changed(context, interrupts, question.value().name,
                  fmt::format("evicted ({}{})", files, SizeText(evicted.value().bytes)));
 }

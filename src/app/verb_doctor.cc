@@ -95,13 +95,16 @@ std::vector<Finding> CheckGroup(const Context& context, ControlClient& control,
   }
   for (const DatasetView& dataset : status.value().datasets) {
     const std::string name = dataset.name + '.' + dataset.name_space;
-    if (dataset.phase == "Bound") {
+    std::string why = name + " is " + (dataset.phase.empty() ? "of no phase" : dataset.phase);
+    bool sound = dataset.phase == "Bound";
+    for (const ConditionView& condition : dataset.conditions) {
+      if (condition.status == "True") continue;
+      sound = false;
+      why += fmt::format("; {}: {}", condition.reason, condition.message);
+    }
+    if (sound) {
       findings.push_back({"dataset", Health::kOk, name + " is bound"});
       continue;
-    }
-    std::string why = name + " is " + (dataset.phase.empty() ? "of no phase" : dataset.phase);
-    for (const ConditionView& condition : dataset.conditions) {
-      if (!condition.message.empty()) why += "; " + condition.message;
     }
     findings.push_back({"dataset", Health::kWarn, why, "forebay dataset show " + name});
   }

@@ -99,6 +99,7 @@ class Follower {
       Show(progress);
       if (load_.ended() || interrupts_.fired() || (deadline_ && Passed(*deadline_))) return {};
       NoteWhenPaused();
+      NoteReason();
       if (interrupts_.WaitFor(200ms)) return {};
       std::optional<Error> error = Look();
       if (error) return error;
@@ -106,7 +107,7 @@ class Follower {
   }
 
   void Show(Progress& progress) const {
-    if (!load_.total_bytes || !load_.total_files) return;
+    if (!load_.total_bytes || !load_.total_files) return;  // NoteReason says what is awaited.
     progress.Update({.verb = {},
                      .done_bytes = load_.done_bytes.value_or(0),
                      .total_bytes = *load_.total_bytes,
@@ -123,6 +124,13 @@ class Follower {
            fmt::format("load {0} was paused; it goes on with `forebay load-resume {0}`", load_.id));
     }
     paused_ = paused;
+  }
+
+  // What it waits for, each once.
+  void NoteReason() {
+    if (load_.ended() || load_.reason == reason_) return;
+    reason_ = load_.reason;
+    if (!reason_.empty()) Note(context_, fmt::format("load {} {}", load_.id, reason_));
   }
 
   // A control that is away for a while does not end the waiting.
@@ -162,10 +170,10 @@ class Follower {
 
   int Report() const {
     if (load_.phase == "Complete") {
-      return Ended(
-          context_, interrupts_,
-          WriteStdout(fmt::format("load/{} complete ({} files, {})\n", load_.id,
-                                  load_.done_files.value_or(0), SizeText(load_.done_bytes))));
+      return Ended(context_, interrupts_,
+                   WriteStdout(fmt::format("load/{} complete ({}, {})\n", load_.id,
+                                           CountText(load_.done_files.value_or(0), "file"),
+                                           SizeText(load_.done_bytes))));
     }
     if (load_.phase == "Cancelled") {
       Complain(context_, fmt::format("load {} was cancelled at {}; load again when it is wanted",
@@ -175,11 +183,14 @@ class Follower {
     for (const MissingFileView& file : load_.missing_files) {
       Complain(context_, fmt::format("{}: {}", file.path, file.reason));
     }
+    if (load_.missing == 0) {
+      Complain(context_, fmt::format("load {} failed: {}", load_.id, load_.reason));
+      return kExitFailed;
+    }
     Complain(context_,
-             fmt::format("load {} failed: {} files are missing{}{}; `forebay load {}` again asks "
-                         "for what is missing",
-                         load_.id, load_.missing, load_.reason.empty() ? "" : ": ", load_.reason,
-                         context_.arguments[0]));
+             fmt::format("load {} failed: {} missing{}{}; `forebay load {}` again asks for what is",
+                         load_.id, CountText(load_.missing, "file"),
+                         load_.reason.empty() ? "" : ": ", load_.reason, context_.arguments[0]));
     return kExitFailed;
   }
 
@@ -191,6 +202,7 @@ class Follower {
   Deadline answered_;  // When control last did.
   bool absent_ = false;
   bool paused_ = false;
+  std::string reason_;
 };
 
 }  // namespace

@@ -30,7 +30,7 @@ Keys Asking(std::initializer_list<std::string_view> own) {
 }
 
 constexpr std::string_view kUrls =
-    "URLs: forebay://NAME[.NAMESPACE]/PATH (a dataset of the group), or s3://BUCKET/KEY (the key\n"
+    "URLs: forebay://NAME[.NAMESPACE]/PATH (a dataset of the group), or s3://BUCKET/KEY (the key "
     "is taken literally), file:///DIR/FILE, local:///DIR/FILE.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 constexpr std::string_view kNames =

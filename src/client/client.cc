@@ -7,12 +7,12 @@
 
 #include "base/check.h"
 #include "client/backends.h"
-#include "client/dataset_upstream.h"
 #include "client/fill.h"
 #include "client/lookups.h"
 #include "client/open_file.h"
 #include "client/pool_questions.h"
 #include "client/read_files.h"
+#include "cluster/dataset_upstream.h"
 
 namespace forebay {
 namespace {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/dataset_upstream.h"
+
 namespace forebay {
 namespace {
 
@@ -14,29 +16,11 @@ Error NoSuchDataset(const DatasetRef& name) {
                                "\": there is none; `forebay datasets` lists them"};
 }
 
-Result<DatasetEntry> DatasetOf(const DatasetRef& name, Result<GroupAnswer> answer) {
-  if (!answer.ok()) return std::move(answer).error();
-  if (!answer.value().dataset) return NoSuchDataset(name);
-  return *std::move(answer.value().dataset);
-}
-
 StoreRules RulesOf(const DatasetEntry& entry) {
   return StoreRules{.block_bytes = entry.block_bytes,
                     .staleness = entry.pinned ? std::chrono::milliseconds::max() : entry.staleness,
                     .refreshed = entry.refreshed,
                     .replicas = entry.replicas};
-}
-
-bool SameSecrets(const DatasetMount& a, const DatasetMount& b) {
-  return std::ranges::equal(a.secrets, b.secrets, [](const auto& left, const auto& right) {
-    return left.first == right.first && left.second.Reveal() == right.second.Reveal();
-  });
-}
-
-bool SameMounts(const DatasetEntry& a, const DatasetEntry& b) {
-  return std::ranges::equal(a.mounts, b.mounts, [](const DatasetMount& x, const DatasetMount& y) {
-    return x.path == y.path && x.url == y.url && x.options == y.options && SameSecrets(x, y);
-  });
 }
 
 // Workers tell no secrets, so what control said about the same mount stays.
@@ -87,7 +71,8 @@ Clock::duration Datasets::UseFor(const DatasetEntry& entry) const {
 Result<StoreRef> Datasets::FindFirst(const DatasetRef& name, Deadline deadline,
                                      std::stop_token stop) {
   Result<DatasetEntry> entry = AskDirectory(name, deadline, stop);
-  if (!entry.ok() && entry.error().code() != Code::kNotFound) {
+  if (!entry.ok() && entry.error().code() != Code::kNotFound &&
+      entry.error().code() != Code::kInvalidArgument) {
     Result<DatasetEntry> told = AskWorkers(name, deadline, stop);
     if (told.ok()) entry = std::move(told);
   }
@@ -113,8 +98,12 @@ Result<DatasetEntry> Datasets::AskDirectory(const DatasetRef& name, Deadline dea
   Result<GroupAnswer> answer = directory_->Ask(name, deadline, stop);
   if (!answer.ok() && answer.error().code() == Code::kNotFound) return NoSuchDataset(name);
   // A map that is none leaves the one in force; one of nobody is the store's turn.
-  if (answer.ok()) static_cast<void>(workers_.Adopt(answer.value().map).ok());
-  return DatasetOf(name, std::move(answer));
+  if (!answer.ok()) return std::move(answer).error();
+  static_cast<void>(workers_.Adopt(answer.value().map).ok());
+  if (answer.value().dataset) return *std::move(answer.value().dataset);
+  return Error(Code::kUnavailable, "dataset \"" + name.Text() +
+                                       "\": control does not answer, and what it wrote down does "
+                                       "not name it; `forebay up` starts control");
 }
 
 Result<DatasetEntry> Datasets::AskWorkers(const DatasetRef& name, Deadline deadline,
@@ -144,7 +133,7 @@ Result<DatasetEntry> Datasets::AskWorkers(const DatasetRef& name, Deadline deadl
     Result<GroupAnswer> answer = GroupAnswerFromJson(reply.value());
     if (!answer.ok()) continue;
     static_cast<void>(workers_.Adopt(answer.value().map).ok());
-    if (answer.value().dataset) return DatasetOf(name, std::move(answer));
+    if (answer.value().dataset) return *std::move(answer.value().dataset);
   }
   return Error(Code::kUnavailable, "dataset \"" + name.Text() + "\": no worker tells what it is");
 }

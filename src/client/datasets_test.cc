@@ -79,6 +79,16 @@ TEST_F(DatasetsTest, AnUnknownOneIsNamedWithWhatListsThem) {
   EXPECT_NE(store.error().message().find("`forebay datasets`"), std::string::npos);
 }
 
+TEST_F(DatasetsTest, WhatControlDidNotWriteDownYetWorkersTell) {
+  answer.value().dataset.reset();
+  const Result<StoreRef> store = Find();
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code(), Code::kUnavailable);
+  EXPECT_NE(store.error().message().find("`forebay up`"), std::string::npos);
+  TellWorkers(Entry(1));
+  EXPECT_TRUE(Find().ok());
+}
+
 TEST_F(DatasetsTest, WorkersAreAskedAgainAndControlIsSpared) {
   const StoreRef first = Find().value();
   TellWorkers(Entry(1));

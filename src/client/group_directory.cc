@@ -6,12 +6,14 @@
 #include <iterator>
 #include <utility>
 
+#include "cluster/problem_detail.h"
 #include "io/http_call.h"
 
 namespace forebay {
 namespace {
 
 constexpr int kOk = 200;
+constexpr int kRefused = 400;
 constexpr int kNotThere = 404;
 // A stopped control must leave time for the file, and a dead one costs nothing.
 constexpr std::chrono::milliseconds kControlPatience{2'000};
@@ -28,10 +30,14 @@ class ControlDirectory : public GroupDirectory {
   Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
                           std::stop_token stop) override {
     Result<GroupAnswer> answer = AskControl(dataset, deadline, stop);
-    if (answer.ok() || answer.error().code() == Code::kNotFound) return answer;
+    // Control has the last word.
+    if (answer.ok() || answer.error().code() == Code::kNotFound ||
+        answer.error().code() == Code::kInvalidArgument) {
+      return answer;
+    }
     if (stop.stop_requested() || address_.group_file.empty()) return answer;
     Result<GroupAnswer> copy = ReadCopy(dataset);
-    if (copy.ok() || copy.error().code() == Code::kNotFound) return copy;
+    if (copy.ok()) return copy;
     return Error(Code::kUnavailable, answer.error().message() + "; " + copy.error().message() +
                                          "; `forebay up` starts a group");
   }
@@ -51,6 +57,9 @@ class ControlDirectory : public GroupDirectory {
       return Error(Code::kUnavailable, "control: " + answer.error().message());
     }
     if (answer.value().status() == kNotThere) return Error(Code::kNotFound, where);
+    if (answer.value().status() == kRefused) {
+      return Error(Code::kInvalidArgument, ProblemDetail(answer.value()));
+    }
     if (answer.value().status() != kOk) {
       return Error(Code::kUnavailable,
                    where + ": status " + std::to_string(answer.value().status()));
@@ -71,7 +80,8 @@ class ControlDirectory : public GroupDirectory {
       if (entry.name != dataset.name || entry.name_space != dataset.name_space) continue;
       return GroupAnswer{.map = std::move(group.value().map), .dataset = std::move(entry)};
     }
-    return Error(Code::kNotFound, address_.group_file);
+    // It may be newer than the copy.
+    return GroupAnswer{.map = std::move(group.value().map), .dataset = std::nullopt};
   }
 
   const GroupAddress address_;

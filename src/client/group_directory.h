@@ -17,8 +17,9 @@ class GroupDirectory {
  public:
   virtual ~GroupDirectory() = default;
 
-  // The map and `dataset`. Errors: kNotFound: the group has no such dataset; kUnavailable, or any
-  // other: who knows cannot be reached.
+  // The map and `dataset`; without the dataset if control does not answer and what it wrote down is
+  // older. Errors: kNotFound: the group has no such dataset; kInvalidArgument: it cannot be read,
+  // and why; kUnavailable, or any other: who knows cannot be reached.
   virtual Result<GroupAnswer> Ask(const DatasetRef& dataset, Deadline deadline,
                                   std::stop_token stop) = 0;
 

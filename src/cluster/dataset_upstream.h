@@ -17,4 +17,7 @@ namespace forebay {
 Result<std::unique_ptr<Upstream>> MakeDatasetUpstream(
     const DatasetEntry& dataset, const std::map<std::string, std::string>& environment);
 
+// Whether both have the same stores, with the same secrets, at the same places.
+bool SameMounts(const DatasetEntry& a, const DatasetEntry& b);
+
 }  // namespace forebay

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <utility>
+
+#include "cluster/problem_detail.h"
 
 namespace forebay {
 namespace {
@@ -33,22 +34,13 @@ Error Stopped() {
   return {Code::kCancelled, "asked to stop"};
 }
 
-// What control's problem document says.
-std::string DetailOf(const HttpAnswer& answer) {
-  const auto json = nlohmann::json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("detail") || !json["detail"].is_string()) {
-    return fmt::format("control answers {}", answer.status());
-  }
-  return json["detail"].get<std::string>();
-}
-
 // What a status other than 200 means; nothing: ask again.
 std::optional<Error> Refusal(const HttpAnswer& answer) {
   switch (answer.status()) {
-    case 400: return Error(Code::kInvalidArgument, DetailOf(answer));
-    case 403: return Error(Code::kDenied, DetailOf(answer));
-    case 404: return Error(Code::kNotFound, DetailOf(answer));
-    case 409: return Error(Code::kNotHere, DetailOf(answer));
+    case 400: return Error(Code::kInvalidArgument, ProblemDetail(answer));
+    case 403: return Error(Code::kDenied, ProblemDetail(answer));
+    case 404: return Error(Code::kNotFound, ProblemDetail(answer));
+    case 409: return Error(Code::kNotHere, ProblemDetail(answer));
     default: return std::nullopt;
   }
 }

@@ -25,6 +25,8 @@ constexpr std::chrono::minutes kVerifyTimeout{10};
 constexpr std::chrono::seconds kDropTimeout{30};
 constexpr std::chrono::seconds kMetricsTimeout{2};
 constexpr std::chrono::seconds kAnnounceTimeout{2};
+// A round takes milliseconds, and a few seconds while workers do not answer.
+constexpr std::chrono::seconds kRoundMax{20};
 constexpr std::chrono::seconds kWaitMax{60};  // Of one long poll; the client asks again.
 constexpr std::chrono::seconds kCountPatience{1};
 constexpr std::chrono::milliseconds kGateEvery{250};
@@ -113,6 +115,17 @@ Result<HttpReply> Api::Shutdown(const HttpQuestion& question) {
   return HttpReply{.status = kAccepted, .body = "{}", .content_type = "application/json"};
 }
 
+HttpReply Api::Healthy() const {
+  constexpr int kUnavailable = 503;
+  const Clock::duration since = Clock::now() - parts_.round_ended.load();
+  if (since > kRoundMax) {
+    return {.status = kUnavailable,
+            .body = fmt::format("the reconcile loop has not ended a round for {} s\n",
+                                std::chrono::floor<std::chrono::seconds>(since).count())};
+  }
+  return {.body = "ok\n"};
+}
+
 HttpReply Api::Ready() const {
   constexpr int kUnavailable = 503;
   if (parts_.members.map() == nullptr) {
@@ -193,19 +206,23 @@ Result<HttpReply> Api::CreateDataset(const HttpQuestion& question) {
   if (change.value() != DatasetChange::kUnchanged) Announce();
   const DatasetPointer dataset = parts_.datasets.Find(name);
   if (dataset == nullptr) return Error(Code::kNotFound, "it was deleted meanwhile");
-  if (change.value() == DatasetChange::kCreated) {
-    parts_.events.Add({.warning = dataset->not_bound.has_value(),
-                       .reason = dataset->not_bound ? dataset->not_bound->reason : "DatasetReady",
-                       .object = ObjectOf(name),
-                       .namespace_name = name.namespace_name,
-                       .message = dataset->not_bound ? dataset->not_bound->message : "created"});
-  }
+  TellOfChange(*dataset, change.value());
   constexpr int kCreated = 201;
   constexpr int kOk = 200;
   return JsonReply(
       JsonText({{"result", ChangeName(change.value())},
                 {"dataset", Json::parse(DatasetJson(StatusPartsOf(parts_), *dataset))}}),
       change.value() == DatasetChange::kCreated ? kCreated : kOk);
+}
+
+void Api::TellOfChange(const DatasetRecord& dataset, DatasetChange change) {
+  if (change == DatasetChange::kUnchanged) return;
+  const std::optional<NotBoundReason>& not_bound = dataset.not_bound;
+  parts_.events.Add({.warning = not_bound.has_value(),
+                     .reason = not_bound ? not_bound->reason : "DatasetReady",
+                     .object = ObjectOf(dataset.name),
+                     .namespace_name = dataset.name.namespace_name,
+                     .message = not_bound ? not_bound->message : std::string(ChangeName(change))});
 }
 
 // A pinned dataset has its old snapshot until the new one is complete.
@@ -266,12 +283,15 @@ Result<HttpReply> Api::Wait(const HttpQuestion& question, const DatasetRecord& d
         reached = false;
         answer["reason"] = count.error().message();
       } else {
-        const CacheCount ratio = CountBelow(*count.value(), wait.path);
-        answer["cachedRatio"] = ratio.Ratio();
-        if (!ratio.Reaches(*wait.cached)) {
+        const std::optional<CacheCount> ratio = CountBelow(*count.value(), wait.path);
+        answer["cachedRatio"] = nullptr;
+        if (ratio) answer["cachedRatio"] = ratio->Ratio();
+        if (!ratio || !ratio->Reaches(*wait.cached)) {
           reached = false;
-          answer["reason"] = fmt::format("{} of {} are held", FormatSize(ratio.cached_bytes),
-                                         FormatSize(ratio.total_bytes));
+          answer["reason"] =
+              ratio ? fmt::format("{} of {} are held", FormatSize(ratio->cached_bytes),
+                                  FormatSize(ratio->total_bytes))
+                    : fmt::format("no file of the dataset lies below \"{}\"", wait.path);
         }
       }
     }
@@ -302,15 +322,23 @@ Result<HttpReply> Api::Evict(const HttpQuestion& question, const DatasetRecord& 
                    fmt::format("no file of the dataset matches \"{}\"", patterns.value().front()));
     }
   }
-  const Result<std::uint64_t> dropped =
+  const Result<DropReport> dropped =
       parts_.pool.Drop(dataset, paths, Clock::now() + kDropTimeout, parts_.stop);
   if (!dropped.ok()) return dropped.error();
+  const DropReport& report = dropped.value();
+  std::set<std::string> silent(report.silent.begin(), report.silent.end());
+  for (const MemberView& member : parts_.members.All()) {
+    // Not asked: it is not in the map, and may come back with all that it has.
+    if (member.status.state == MemberState::kSuspect) silent.insert(member.status.name);
+  }
   parts_.inventory.BlocksChanged(dataset.uid);
-  parts_.events.Add({.reason = "Evicted",
+  parts_.events.Add({.warning = !silent.empty(),
+                     .reason = "Evicted",
                      .object = ObjectOf(dataset.name),
                      .namespace_name = dataset.name.namespace_name,
-                     .message = fmt::format("{} by `evict`", FormatSize(dropped.value()))});
-  return JsonReply(JsonText({{"evictedBytes", dropped.value()}, {"evictedFiles", paths.size()}}));
+                     .message = fmt::format("{} by `evict`", FormatSize(report.bytes))});
+  return JsonReply(JsonText(
+      {{"evictedBytes", report.bytes}, {"evictedFiles", paths.size()}, {"silentWorkers", silent}}));
 }
 
 Result<HttpReply> Api::Verify(const HttpQuestion& question, const DatasetRecord& dataset) {
@@ -387,7 +415,10 @@ Result<HttpReply> Api::Group(const HttpQuestion& question) {
       return Error(Code::kNotFound,
                    fmt::format("dataset {}: there is none; `forebay datasets` lists them", name));
     }
-    if (dataset->not_bound) return Error(Code::kUnavailable, dataset->not_bound->message);
+    if (dataset->not_bound) {
+      return Error(Code::kInvalidArgument,
+                   fmt::format("dataset {} is NotBound: {}", name, dataset->not_bound->message));
+    }
     answer.dataset = EntryOf(*dataset, SecretsOver(question));
   }
   return JsonReply(ToJson(answer, SecretsOver(question)));

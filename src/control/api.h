@@ -32,6 +32,7 @@ class Api {
     const GroupFacts& facts;
     std::atomic<std::uint32_t>& desired;  // Local workers.
     std::atomic<bool>& shutdown_requested;
+    std::atomic<Deadline>& round_ended;  // Of the reconcile loop, the last.
     std::stop_token stop;
   };
 
@@ -52,6 +53,7 @@ class Api {
   Result<HttpReply> RefreshDataset(const DatasetRecord& dataset);
   Result<HttpReply> ListLoads();
   Result<HttpReply> Shutdown(const HttpQuestion& question);
+  HttpReply Healthy() const;
   HttpReply Ready() const;
   HttpReply MetricsText();
   Result<HttpReply> Status(const HttpQuestion& question);
@@ -70,6 +72,7 @@ class Api {
   Result<HttpReply> SnapshotOf(const HttpQuestion& question);
   Result<HttpReply> Group(const HttpQuestion& question);
   void Announce();
+  void TellOfChange(const DatasetRecord& dataset, DatasetChange change);
 
   const Parts parts_;
 };

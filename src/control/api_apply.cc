@@ -79,7 +79,12 @@ Result<std::vector<std::string_view>> Api::PutDocuments(const std::vector<Docume
   // Somebody else may have changed them meanwhile, or the secrets that they refer to.
   auto change = changes.value().begin();
   for (std::size_t i = 0; i < documents.size(); ++i) {
-    if (std::holds_alternative<DatasetSpec>(documents[i].spec)) outcomes[i] = ChangeName(*change++);
+    const auto* const spec = std::get_if<DatasetSpec>(&documents[i].spec);
+    if (spec == nullptr) continue;
+    const DatasetPointer dataset = parts_.datasets.Find({spec->namespace_name, spec->name});
+    // What works is in the answer; ten thousand of them need no event each.
+    if (dataset != nullptr && dataset->not_bound) TellOfChange(*dataset, *change);
+    outcomes[i] = ChangeName(*change++);
   }
   return outcomes;
 }

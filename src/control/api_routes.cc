@@ -69,7 +69,7 @@ std::span<const Api::Operation> Api::Operations() {
   using Of = const DatasetRecord&;
   using Reply = Result<HttpReply>;
   static constexpr Operation kOperations[] = {
-      {"GET", "/healthz", [](Api&, Ask, Word) -> Reply { return HttpReply{.body = "ok\n"}; }},
+      {"GET", "/healthz", [](Api& api, Ask, Word) -> Reply { return api.Healthy(); }},
       {"GET", "/readyz", [](Api& api, Ask, Word) -> Reply { return api.Ready(); }},
       {"GET", "/metrics", [](Api& api, Ask, Word) -> Reply { return api.MetricsText(); }},
       {"GET", "/openapi.json",

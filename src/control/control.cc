@@ -114,6 +114,7 @@ struct Control::State {
   std::unique_ptr<Loads> loads;
   std::atomic<std::uint32_t> desired = 0;
   std::atomic<bool> shutdown_requested = false;
+  std::atomic<Deadline> round_ended = Clock::now();
   std::stop_source stop;
   std::unique_ptr<Api> api;
   std::unique_ptr<HttpServer> unix_server;
@@ -173,7 +174,7 @@ Status Control::State::OpenParts() {
   members = std::make_unique<Members>(membership, generation.value());
   pool = std::make_unique<Pool>(*members, *datasets, options.environment);
   snapshots = std::make_unique<SnapshotFiles>(options.state_dir + "/snapshots");
-  inventory = std::make_unique<Inventory>(*pool, *datasets, *snapshots);
+  inventory = std::make_unique<Inventory>(*pool, *datasets, *snapshots, *events);
   Result<std::unique_ptr<Loads>> loading =
       Loads::Open({*registry, *datasets, *inventory, *pool, *events});
   if (!loading.ok()) return std::move(loading).error();
@@ -183,7 +184,7 @@ Status Control::State::OpenParts() {
 
 Status Control::State::OpenServers() {
   api = std::make_unique<Api>(Api::Parts{*datasets, *members, *inventory, *loads, *pool, *events,
-                                         *registry, facts, desired, shutdown_requested,
+                                         *registry, facts, desired, shutdown_requested, round_ended,
                                          stop.get_token()});
   const auto answer = [this](const HttpQuestion& question) { return api->Answer(question); };
   const HttpServerOptions http{.threads_max = kLongPollsMax, .body_bytes_max = kBodyBytesMax};
@@ -216,6 +217,7 @@ Result<std::unique_ptr<Control>> Control::Start(ControlOptions options) {
 void Control::State::Run(const std::stop_token& token) {
   while (!token.stop_requested()) {
     Round();
+    round_ended = Clock::now();
     members->AwaitStep(Clock::now() + kStepEvery);
   }
 }

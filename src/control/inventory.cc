@@ -41,19 +41,26 @@ std::chrono::milliseconds ListEvery(const DatasetSpec& spec) {
 
 }  // namespace
 
-CacheCount CountBelow(const DatasetCount& count, const std::string& path) {
+std::optional<CacheCount> CountBelow(const DatasetCount& count, const std::string& path) {
   CacheCount below;
+  bool any = path.find_first_not_of('/') == std::string::npos;
   for (std::size_t i = 0; i < count.listing->files.size(); ++i) {
     const ListedFile& file = count.listing->files[i];
     if (!LiesBelow(file.path, path)) continue;
+    any = true;
     below.total_bytes += file.attributes.size;
     below.cached_bytes += count.cached_of_file[i];
   }
+  if (!any) return std::nullopt;
   return below;
 }
 
-Inventory::Inventory(Pool& pool, DatasetTable& datasets, SnapshotFiles& snapshots)
-    : pool_(pool), datasets_(datasets), snapshots_(snapshots) {
+bool IsPermanent(Code code) {
+  return code == Code::kDenied || code == Code::kNotFound || code == Code::kInvalidArgument;
+}
+
+Inventory::Inventory(Pool& pool, DatasetTable& datasets, SnapshotFiles& snapshots, EventLog& events)
+    : pool_(pool), datasets_(datasets), snapshots_(snapshots), events_(events) {
   std::set<DatasetUid> pinned;
   for (const DatasetPointer& dataset : datasets_.All()) {
     if (IsPinned(*dataset)) pinned.insert(dataset->uid);
@@ -129,6 +136,14 @@ Known Inventory::Look(const DatasetRecord& dataset) {
   entry.looked_at = Clock::now();
   Schedule(dataset.uid, entry);
   return {entry.listing, entry.count, entry.problem};
+}
+
+ListingProblem Inventory::Problem(DatasetUid uid) {
+  MutexLock lock(mutex_);
+  const auto found = entries_.find(uid);
+  if (found == entries_.end() || found->second.problem.empty()) return {};
+  const Entry& entry = found->second;
+  return {Error(entry.problem_code, entry.problem), entry.failed_at};
 }
 
 Result<DatasetCountPointer> Inventory::CountFrom(DatasetUid uid, Deadline since, Deadline until,
@@ -256,6 +271,13 @@ void Inventory::List(DatasetUid uid, const DatasetPointer& dataset, const std::s
 
 void Inventory::NoteFailure(Entry& entry, const Error& error) {
   constexpr std::uint32_t kDoublings = 5;
+  if (entry.failures == 0) {
+    events_.Add({.warning = true,
+                 .reason = "ListingFailed",
+                 .object = "dataset.data.fluid.io/" + entry.dataset->name.name,
+                 .namespace_name = entry.dataset->name.namespace_name,
+                 .message = error.message()});
+  }
   const std::chrono::seconds pause(1 << std::min(entry.failures++, kDoublings));
   entry.list_not_before = Clock::now() + std::min(pause, kFailureMax);
   entry.problem = error.message();
@@ -265,6 +287,12 @@ void Inventory::NoteFailure(Entry& entry, const Error& error) {
 }
 
 void Inventory::NoteListing(Entry& entry, DatasetListing listing) {
+  if (entry.failures > 0) {
+    events_.Add({.reason = "Listed",
+                 .object = "dataset.data.fluid.io/" + entry.dataset->name.name,
+                 .namespace_name = entry.dataset->name.namespace_name,
+                 .message = "the store answers again"});
+  }
   entry.failures = 0;
   entry.problem.clear();
   entry.listing = std::make_shared<const DatasetListing>(std::move(listing));
@@ -330,10 +358,8 @@ Result<SnapshotPointer> Inventory::SnapshotOf(const SnapshotKey& key) {
   if (found == entries_.end()) return Error(Code::kUnavailable, "the dataset is new");
   const Entry& entry = found->second;
   if (entry.snapshot && entry.snapshot->key().refreshed >= key.refreshed) return entry.snapshot;
-  const Code code = entry.problem_code;
-  if (!entry.snapshot && !entry.problem.empty() &&
-      (code == Code::kDenied || code == Code::kNotFound || code == Code::kInvalidArgument)) {
-    return Error(code, entry.problem);
+  if (!entry.snapshot && !entry.problem.empty() && IsPermanent(entry.problem_code)) {
+    return Error(entry.problem_code, entry.problem);
   }
   return Error(Code::kUnavailable, "the snapshot is not complete yet: " + entry.problem);
 }

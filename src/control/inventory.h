@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/task_group.h"
 #include "control/dataset_table.h"
+#include "control/events.h"
 #include "control/pool.h"
 #include "control/snapshot_files.h"
 #include "core/cached_ratio.h"
@@ -35,8 +36,8 @@ struct DatasetCount {
 
 using DatasetCountPointer = std::shared_ptr<const DatasetCount>;
 
-// What is cached and listed below `path`; "/" is all.
-CacheCount CountBelow(const DatasetCount& count, const std::string& path);
+// What is cached and listed below `path`; "/" is all. Null if no file lies below another path.
+std::optional<CacheCount> CountBelow(const DatasetCount& count, const std::string& path);
 
 // What is known of a dataset now; parts are null until they are.
 struct Known {
@@ -45,13 +46,22 @@ struct Known {
   std::string problem;  // Why the newest listing failed; empty: it did not.
 };
 
+// Why the newest listing failed, if one did since the last that did not.
+struct ListingProblem {
+  Error error{Code::kUnavailable, "the store is still being listed"};
+  Deadline failed_at = Deadline::min();  // That: none did.
+};
+
+// Whether trying again, without a change of the dataset or its store, is of no use.
+bool IsPermanent(Code code);
+
 // Thread safety: safe. Threads: kThreads.
 class Inventory {
  public:
   static constexpr int kThreads = 4;
 
   // `snapshots` is where those of pinned datasets are kept. All must outlive this.
-  Inventory(Pool& pool, DatasetTable& datasets, SnapshotFiles& snapshots);
+  Inventory(Pool& pool, DatasetTable& datasets, SnapshotFiles& snapshots, EventLog& events);
   ~Inventory();
 
   // Datasets were created, changed, refreshed or deleted.
@@ -63,6 +73,8 @@ class Inventory {
 
   // Says what is known, and that somebody looks: listings are renewed for a while.
   Known Look(const DatasetRecord& dataset) EXCLUDES(mutex_);
+
+  ListingProblem Problem(DatasetUid uid) EXCLUDES(mutex_);
 
   // A count that began at `since` or later, of a listing no older than the dataset's staleness
   // bound. Shared by all who wait. Obeys `stop` within 100 ms.
@@ -115,8 +127,8 @@ class Inventory {
   // What was just listed, as a snapshot that outlives this process. Errors: those of
   // SnapshotFiles::Stage and DatasetTable::RefreshFrom.
   Result<SnapshotPointer> Store(const DatasetRecord& dataset, SnapshotTree tree);
-  static void NoteFailure(Entry& entry, const Error& error);
-  static void NoteListing(Entry& entry, DatasetListing listing);
+  void NoteFailure(Entry& entry, const Error& error) REQUIRES(mutex_);
+  void NoteListing(Entry& entry, DatasetListing listing) REQUIRES(mutex_);
   void CountOne(DatasetUid uid, const DatasetPointer& dataset,
                 std::shared_ptr<const DatasetListing> listing, const std::stop_token& stop)
       EXCLUDES(mutex_);
@@ -124,6 +136,7 @@ class Inventory {
   Pool& pool_;
   DatasetTable& datasets_;
   SnapshotFiles& snapshots_;
+  EventLog& events_;
   Mutex mutex_;
   CondVar changed_;
   std::uint64_t seen_generation_ GUARDED_BY(mutex_) = 0;  // Of the table.

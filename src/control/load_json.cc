@@ -23,9 +23,9 @@ Json Common(const LoadRecord& load) {
           {"namespace", load.target.dataset.namespace_name},
           {"phase", LoadPhaseName(load.phase)},
           {"doneBytes", load.done_bytes},
-          {"totalBytes", load.total_bytes},
+          {"totalBytes", load.listed ? Json(load.total_bytes) : Json(nullptr)},
           {"doneFiles", load.done_files},
-          {"totalFiles", load.total_files},
+          {"totalFiles", load.listed ? Json(load.total_files) : Json(nullptr)},
           {"missing", load.missing},
           {"missingFiles", missing},
           {"startedAt", load.started_at},
@@ -56,9 +56,10 @@ Result<LoadRecord> DecodeLoad(const std::string& json) {
     if (found == kPhases.end()) return Error(Code::kCorrupt, "phase " + phase);
     load.phase = *found;
     load.done_bytes = object.at("doneBytes");
-    load.total_bytes = object.at("totalBytes");
+    load.listed = !object.at("totalBytes").is_null();
+    if (load.listed) load.total_bytes = object.at("totalBytes");
     load.done_files = object.at("doneFiles");
-    load.total_files = object.at("totalFiles");
+    if (load.listed) load.total_files = object.at("totalFiles");
     load.missing = object.at("missing");
     for (const Json& file : object.at("missingFiles")) {
       load.missing_files.push_back({file.at("path"), file.at("reason")});

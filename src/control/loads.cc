@@ -14,7 +14,11 @@ namespace {
 
 constexpr const char* kKind = "Load";
 constexpr int kRounds = 3;  // Fills before what is still missing is named.
+// A store that answers, but with many names, has this long; one that fails has the shorter time.
 constexpr std::chrono::minutes kListWait{30};
+constexpr std::chrono::minutes kListFailureMax{2};
+// A load that waits for its listing leaves its thread to others this often.
+constexpr std::chrono::seconds kListTurn{2};
 constexpr std::chrono::minutes kCountTimeout{10};
 constexpr std::chrono::seconds kRateWindow{2};
 // What changed in a mounted directory within two seconds is served, but not kept.
@@ -186,47 +190,85 @@ std::vector<LoadRecord> Loads::All() const {
   return all;
 }
 
+// The load that is due first, of those that nobody works on; `due` is when, if that is earlier.
+std::map<std::string, Loads::Load>::iterator Loads::NextDue(Deadline& due) {
+  auto next = loads_.end();
+  for (auto at = loads_.begin(); at != loads_.end(); ++at) {
+    const Load& load = at->second;
+    if (load.view.phase != LoadPhase::kRunning || load.running || load.next >= due) continue;
+    next = at;
+    due = load.next;
+  }
+  return next;
+}
+
 void Loads::RunThread(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    constexpr std::chrono::hours kNothing{1};
     std::string id;
     std::stop_token load_stop;
+    Deadline began;
+    LoadRecord view;
     {
       MutexLock lock(mutex_);
-      const auto next = std::ranges::find_if(loads_, [](const auto& load) {
-        return load.second.view.phase == LoadPhase::kRunning && !load.second.running;
-      });
-      if (next == loads_.end()) {
-        constexpr std::chrono::hours kNothing{1};
-        changed_.WaitUntil(mutex_, Clock::now() + kNothing);
+      Deadline due = Clock::now() + kNothing;
+      const auto next = NextDue(due);
+      if (next == loads_.end() || due > Clock::now()) {
+        changed_.WaitUntil(mutex_, due);
         continue;
       }
       id = next->first;
-      next->second.running = true;
-      next->second.stop = std::stop_source();
-      load_stop = next->second.stop.get_token();
+      Load& load = next->second;
+      load.running = true;
+      load.stop = std::stop_source();
+      load_stop = load.stop.get_token();
+      load.began = std::min(load.began, Clock::now());
+      began = load.began;
+      view = load.view;
     }
-    const LoadTarget target = Find(id).value().target;
-    const Status outcome = Execute(id, target, load_stop);
-    if (!stop.stop_requested()) End(id, outcome);
+    const Status outcome = Execute(view, began, load_stop);
+    if (outcome.ok() || outcome.error().code() != Code::kOverloaded) {
+      if (!stop.stop_requested()) End(id, outcome);
+    } else {
+      Postpone(id, outcome.error().message());
+    }
   }
 }
 
-Result<std::vector<ListedFile>> Loads::Target(const std::string& id, const LoadTarget& target,
+void Loads::Postpone(const std::string& id, const std::string& reason) {
+  MutexLock lock(mutex_);
+  Load& load = loads_.at(id);
+  load.running = false;
+  load.next = Clock::now();  // Behind all that wait longer.
+  if (load.view.phase == LoadPhase::kRunning) load.view.reason = reason;
+  changed_.NotifyAll();
+}
+
+Result<std::vector<ListedFile>> Loads::Target(const LoadRecord& load, Deadline began,
                                               const DatasetRecord& dataset,
                                               const std::stop_token& stop) {
-  const Deadline now = Clock::now();
+  const LoadTarget& target = load.target;
   Result<DatasetCountPointer> count =
-      parts_.inventory.CountFrom(dataset.uid, now, now + kListWait, stop);
+      parts_.inventory.CountFrom(dataset.uid, began, Clock::now() + kListTurn, stop);
+  if (!count.ok() && count.error().code() == Code::kDeadlineExceeded) {
+    const ListingProblem problem = parts_.inventory.Problem(dataset.uid);
+    const Deadline now = Clock::now();
+    const bool hopeless = problem.failed_at >= began && IsPermanent(problem.error.code());
+    const bool failing = problem.failed_at != Deadline::min();
+    if (hopeless || now > began + (failing ? kListFailureMax : kListWait)) {
+      return Error(problem.error).Within("the dataset cannot be listed");
+    }
+    return Error(Code::kOverloaded, "waits for the listing: " + count.error().message());
+  }
   if (!count.ok()) return std::move(count).error();
   std::vector<ListedFile> files;
-  LoadRecord view = Find(id).value();
-  view.total_bytes = 0;
+  std::uint64_t total_bytes = 0;
   for (const ListedFile& file : count.value()->listing->files) {
     const auto meant = [&file](const std::string& pattern) {
       return PatternMatches(pattern, file.path);
     };
     if (!target.paths.empty() && std::ranges::none_of(target.paths, meant)) continue;
-    view.total_bytes += file.attributes.size;
+    total_bytes += file.attributes.size;
     files.push_back(file);
   }
   if (files.empty() && !target.paths.empty()) {
@@ -234,8 +276,10 @@ Result<std::vector<ListedFile>> Loads::Target(const std::string& id, const LoadT
                  fmt::format("no file of the dataset matches \"{}\"", target.paths.front()));
   }
   MutexLock lock(mutex_);
-  LoadRecord& stored = loads_.at(id).view;
-  stored.total_bytes = view.total_bytes;
+  LoadRecord& stored = loads_.at(load.id).view;
+  stored.listed = true;
+  stored.reason.clear();
+  stored.total_bytes = total_bytes;
   stored.total_files = files.size();
   return files;
 }
@@ -265,15 +309,16 @@ void Loads::Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
 
 // Counts what is held, verified, fills what is not, and counts again: what was evicted meanwhile is
 // asked for once more, and then named.
-Status Loads::Execute(const std::string& id, const LoadTarget& target,
-                      const std::stop_token& stop) {
+Status Loads::Execute(const LoadRecord& load, Deadline began, const std::stop_token& stop) {
+  const std::string& id = load.id;
+  const LoadTarget& target = load.target;
   const DatasetPointer dataset = parts_.datasets.Find(target.dataset);
   if (dataset == nullptr) return Error(Code::kNotFound, "the dataset was deleted");
   if (target.replicas > 1) {
     Status raised = parts_.datasets.RaiseReplicas(target.dataset, target.replicas);
     if (!raised.ok()) return raised;
   }
-  const Result<std::vector<ListedFile>> files = Target(id, target, *dataset, stop);
+  const Result<std::vector<ListedFile>> files = Target(load, began, *dataset, stop);
   if (!files.ok()) return files.error();
   std::map<std::string, std::string> reasons;
   for (int round = 0; round <= kRounds; ++round) {
@@ -329,6 +374,7 @@ void Loads::End(const std::string& id, const Status& outcome) {
     MutexLock lock(mutex_);
     Load& load = loads_.at(id);
     load.running = false;
+    load.began = Deadline::max();
     load.sampled_at = Deadline();
     load.view.bytes_per_second = 0;
     changed_.NotifyAll();

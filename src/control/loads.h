@@ -35,13 +35,14 @@ struct LoadRecord {
   std::string id;
   LoadTarget target;
   LoadPhase phase = LoadPhase::kRunning;
+  bool listed = false;  // What is to be loaded is known; before, all figures are 0.
   std::uint64_t done_bytes = 0;
   std::uint64_t total_bytes = 0;
   std::uint64_t done_files = 0;
   std::uint64_t total_files = 0;
   std::uint64_t missing = 0;               // Files that are not wholly held, at the end.
   std::vector<FillFailure> missing_files;  // The first kNamedMax of them, and why.
-  std::string reason;                      // Why it failed, or waits.
+  std::string reason;                      // Why it failed, or what it waits for.
   std::string started_at;
   std::string finished_at;             // Empty: not yet.
   std::uint64_t bytes_per_second = 0;  // Of the last seconds; 0 unless running.
@@ -90,18 +91,23 @@ class Loads {
  private:
   struct Load {
     LoadRecord view;
-    std::stop_source stop;  // Of the run.
-    bool running = false;   // A thread works on it.
+    std::stop_source stop;             // Of the run.
+    bool running = false;              // A thread works on it.
+    Deadline began = Deadline::max();  // When one did first.
+    Deadline next = Deadline::min();   // When one is to look again: its target is not listed yet.
     Deadline sampled_at;
     std::uint64_t sampled_bytes = 0;
   };
   explicit Loads(Parts parts) : parts_(parts) {}
+  std::map<std::string, Load>::iterator NextDue(Deadline& due) REQUIRES(mutex_);
   void RunThread(const std::stop_token& stop) EXCLUDES(mutex_);
-  Status Execute(const std::string& id, const LoadTarget& target, const std::stop_token& stop)
+  // kOverloaded: not listed yet; to be tried again.
+  Status Execute(const LoadRecord& load, Deadline began, const std::stop_token& stop)
       EXCLUDES(mutex_);
-  Result<std::vector<ListedFile>> Target(const std::string& id, const LoadTarget& target,
+  Result<std::vector<ListedFile>> Target(const LoadRecord& load, Deadline began,
                                          const DatasetRecord& dataset, const std::stop_token& stop)
       EXCLUDES(mutex_);
+  void Postpone(const std::string& id, const std::string& reason) EXCLUDES(mutex_);
   void Wait(std::chrono::milliseconds time, const std::stop_token& stop) EXCLUDES(mutex_);
   void Progress(const std::string& id, std::uint64_t done_bytes) EXCLUDES(mutex_);
   void End(const std::string& id, const Status& outcome) EXCLUDES(mutex_);

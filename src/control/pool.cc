@@ -202,12 +202,9 @@ Result<std::vector<FillFailure>> Pool::Fill(const DatasetRecord& dataset,
   return failures;
 }
 
-Result<std::uint64_t> Pool::Drop(const DatasetRecord& dataset,
-                                 const std::vector<std::string>& paths, Deadline deadline,
-                                 const std::stop_token& stop) {
-  const Result<DropReport> report = Current().Drop(RootUrl(dataset), paths, deadline, stop);
-  if (!report.ok()) return report.error();
-  return report.value().bytes;
+Result<DropReport> Pool::Drop(const DatasetRecord& dataset, const std::vector<std::string>& paths,
+                              Deadline deadline, const std::stop_token& stop) {
+  return Current().Drop(RootUrl(dataset), paths, deadline, stop);
 }
 
 void Pool::Refresh(Deadline deadline, const std::stop_token& stop) {

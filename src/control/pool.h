@@ -82,10 +82,9 @@ class Pool {
                                         const std::vector<ListedFile>& files, const PoolFill& fill,
                                         const std::stop_token& stop);
 
-  // Has all workers forget the blocks of these paths; none: of the whole dataset. Returns the
-  // bytes.
-  Result<std::uint64_t> Drop(const DatasetRecord& dataset, const std::vector<std::string>& paths,
-                             Deadline deadline, const std::stop_token& stop);
+  // Has all workers forget the blocks of these paths; none: of the whole dataset.
+  Result<DropReport> Drop(const DatasetRecord& dataset, const std::vector<std::string>& paths,
+                          Deadline deadline, const std::stop_token& stop);
 
   // Tells every worker that something changed; returns when those that answer know it.
   void Refresh(Deadline deadline, const std::stop_token& stop);

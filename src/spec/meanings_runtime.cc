@@ -109,11 +109,24 @@ void DescribeOption(const RuntimeSpec& spec, Explanation& row) {
   }
 }
 
+// The `up` that gives what the document asks for.
+std::string UpCommand(const RuntimeSpec& spec) {
+  std::string command = "forebay up";
+  if (spec.replicas) command += fmt::format(" --workers {}", *spec.replicas);
+  if (spec.memory_bytes() > 0) {
+    command += fmt::format(" --memory-per-worker {}MiB", spec.memory_bytes() / kMib);
+  }
+  return command;
+}
+
 void DescribeReplicas(const RuntimeSpec& spec, Explanation& row) {
   if (!spec.replicas) return;
-  row.meaning = *spec.replicas == 0
-                    ? "no workers: every read goes to the store"
-                    : fmt::format("{} worker{}", *spec.replicas, *spec.replicas == 1 ? "" : "s");
+  Warn(row,
+       *spec.replicas == 0
+           ? std::string("no workers: every read goes to the store; on one machine `up` decides it")
+           : fmt::format("{} worker{}; on one machine `up` decides how many, not this document",
+                         *spec.replicas, *spec.replicas == 1 ? "" : "s"),
+       UpCommand(spec));
 }
 
 const TierLevel* LevelAt(const RuntimeSpec& spec, const std::string& path) {

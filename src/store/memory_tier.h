@@ -140,7 +140,7 @@ class BlockWriter {
 };
 
 struct TierUsage {
-  // What slots may take: the quota less the headers, and less what the file system refused.
+  // The quota, of which headers take a part; what slots may take if the file system refused more.
   std::uint64_t capacity_bytes = 0;
   std::uint64_t allocated_bytes = 0;  // st_blocks of the tier's files.
   std::uint64_t used_bytes = 0;       // Payload of complete blocks.

@@ -92,7 +92,7 @@ TEST_P(AdoptionTest, BlocksOfTheKilledAreThereAndAnOrderlyEndRemovesThem) {
   EXPECT_EQ(tier->adoption().bytes, 8 * kMiB);
   EXPECT_EQ(tier->usage().blocks, 8u);
   EXPECT_EQ(tier->usage().used_bytes, 8 * kMiB);
-  EXPECT_EQ(tier->usage().capacity_bytes, 8 * kMiB);
+  EXPECT_EQ(tier->usage().capacity_bytes, options_.quota_bytes);
   EXPECT_EQ(tier->Held(KeyOf(0).file, 9),
             (std::vector<bool>{true, true, true, true, true, true, true, true, false}));
   EXPECT_EQ(Served(*tier, 8).size(), 8u);
@@ -236,7 +236,7 @@ TEST_P(AdoptionTest, ASmallerQuotaHoldsAtOnce) {
   options_.quota_bytes = 5 * kMiB;  // Two chunks.
   const auto tier = Adopt();
   EXPECT_LE(AllocatedIn(directory_.path()), options_.quota_bytes);
-  EXPECT_EQ(tier->usage().capacity_bytes, 4 * kMiB);
+  EXPECT_EQ(tier->usage().capacity_bytes, options_.quota_bytes);
   EXPECT_EQ(Served(*tier, 8).size(), 4u);
   EXPECT_TRUE(Fill(*tier, KeyOf(99), kBlock, 99).ok());
   EXPECT_LE(AllocatedIn(directory_.path()), options_.quota_bytes);

@@ -165,7 +165,7 @@ TEST(MemoryTierLimits, AChunkThatGetsNoNewPagesIsRetired) {
     unread.push_back(handle.Lease(0, kBlock).value());
     unread.back().Sent();
   }
-  EXPECT_EQ(tier->usage().capacity_bytes, 8 * kMiB);
+  EXPECT_EQ(tier->usage().capacity_bytes, SmallTier(directory).quota_bytes);
   EXPECT_EQ(tier->FindOrBegin(KeyOf(100), kBlock).error().code(), Code::kOverloaded);
   EXPECT_EQ(tier->usage().capacity_bytes, 0u);
 }

@@ -491,7 +491,7 @@ TierUsage TierState::usage() const {
     usage.allocated_bytes += segment->allocated_bytes();
   }
   MutexLock lock(mutex_);
-  usage.capacity_bytes = CapacityBytes();
+  usage.capacity_bytes = small_ ? CapacityBytes() : options_.quota_bytes;
   usage.used_bytes = index_.complete_bytes();
   usage.blocks = eviction_.size();
   return usage;

@@ -306,12 +306,14 @@ std::unique_ptr<Reply> BlockService::Serve(Wanted wanted, BlockHandle handle,
   const std::shared_ptr<const ServedStore> store = wanted.path.store;
   const bool held = handle.state() == BlockHandle::State::kComplete;
   CacheRequests(*store, held ? "hit" : writer ? "miss" : "coalesced").Add();
-  ++(held ? store->counters->hits : store->counters->misses);
+  const bool fill_only = (wanted.context.flags & kFlagFillOnly) != 0;
+  // Of reads: what a load asks for says nothing about them.
+  if (!fill_only) ++(held ? store->counters->hits : store->counters->misses);
 
   BlockReply::Options options;
   options.offset = wanted.request.offset;
   options.length = wanted.request.length;
-  options.fill_only = (wanted.context.flags & kFlagFillOnly) != 0;
+  options.fill_only = fill_only;
   options.holders = wanted.holders;
   options.waker = wanted.context.waker;
   options.done = [store, began = wanted.began](BlockSource source, std::uint64_t bytes) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "upstream/tree.h"
+#include "cluster/dataset_upstream.h"
 
 namespace forebay {
 namespace {
@@ -91,15 +91,6 @@ class SnapshotUpstream : public Upstream {
   const SnapshotKey key_;
 };
 
-bool SameMounts(const DatasetEntry& a, const DatasetEntry& b) {
-  return std::ranges::equal(a.mounts, b.mounts, [](const DatasetMount& x, const DatasetMount& y) {
-    return x.path == y.path && x.url == y.url && x.options == y.options &&
-           std::ranges::equal(x.secrets, y.secrets, [](const auto& s, const auto& t) {
-             return s.first == t.first && s.second.Reveal() == t.second.Reveal();
-           });
-  });
-}
-
 }  // namespace
 
 Result<Location> AllowedPrefix(const std::string& url) {
@@ -183,25 +174,7 @@ void ServedStores::SetSnapshot(ServedStore& store) const {
 
 Result<std::shared_ptr<Upstream>> ServedStores::Mounted(
     const DatasetEntry& entry, const std::shared_ptr<DatasetCounters>& counters) const {
-  std::vector<TreeMount> mounts;
-  for (const DatasetMount& mount : entry.mounts) {
-    const std::string where = "mount " + mount.path;
-    Result<Location> location = ParseLocation(mount.url);
-    if (!location.ok()) return std::move(location).error().Within(where);
-    OptionMap options = mount.options;
-    for (const auto& [name, secret] : mount.secrets) options[name] = secret.Reveal();
-    Result<UpstreamOptions> resolved = ResolveOptions(options, environment_);
-    if (!resolved.ok()) return std::move(resolved).error().Within(where);
-    resolved.value().dataset = entry.name;
-    resolved.value().name_space = entry.name_space;
-    Result<std::unique_ptr<Upstream>> upstream = MakeUpstream(location.value(), resolved.value());
-    if (!upstream.ok()) return std::move(upstream).error().Within(where);
-    // A mounted directory is opened at its root; a bucket is one store, whatever part is meant.
-    const bool is_file = location.value().scheme == "file";
-    mounts.push_back(
-        {mount.path, is_file ? "" : location.value().path, std::move(upstream).value()});
-  }
-  Result<std::unique_ptr<Upstream>> tree = MakeTreeUpstream(std::move(mounts));
+  Result<std::unique_ptr<Upstream>> tree = MakeDatasetUpstream(entry, environment_);
   if (!tree.ok()) return std::move(tree).error();
   return std::shared_ptr<Upstream>(
       std::make_shared<CountedUpstream>(std::move(tree).value(), counters));

@@ -222,7 +222,7 @@ class Loads(ControlCase):
     def test_failure_names_what_is_missing(self):
         self.start(load("7f3a", "Failed", 2, missing=2, reason="the store refused",
                         missingFiles=[{"path": "/a", "reason": "NotFound"}]))
-        self.check(self.ask("load", "prices"), 1, "/a: NotFound", "2 files are missing",
+        self.check(self.ask("load", "prices"), 1, "/a: NotFound", "2 files missing",
                    "the store refused", "forebay load prices")
 
     def test_cancelled_by_somebody(self):

@@ -146,13 +146,14 @@ class Datasets(group_case.GroupTest):
         self.await_ratio("prices", 0.0)
 
     def test_a_tenth_replaced_reads_the_less_after_the_bound(self):
-        root = self.old_tree({f"f{i}": content(64 << 10, i) for i in range(10)})
+        root = self.old_tree({f"f{i}": content(64 << 10, i) for i in range(20)})
         self.up(2)
         self.create("prices", root, "--block-size", "64KiB", "--staleness", "1s")
-        self.ok("load", "prices", *[f"f{i}" for i in range(5)])
+        self.ok("load", "prices", *[f"f{i}" for i in range(10)], "--replicas", "2")
         self.await_ratio("prices", 0.5)
-        (root / "f0").write_bytes(content(64 << 10, 77))
-        self.await_ratio("prices", 0.4)
+        for i in (0, 10):  # One that was loaded, and one that was not.
+            (root / f"f{i}").write_bytes(content(64 << 10, 77 + i))
+        self.await_ratio("prices", 0.45)
 
     def test_pinned_moves_only_when_refreshed(self):
         root = self.old_tree({"a": b"old" * 1000})
@@ -384,6 +385,28 @@ class Loads(group_case.GroupTest):
         load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
         self.kill_control()
         self.up(1)
+        harness.wait_until(
+            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
+        self.await_ratio("prices", 1.0)
+
+    def test_a_load_goes_on_after_its_worker_died(self):
+        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(6)})
+        self.up(1)
+        self.create("prices", root, "--block-size", "1MiB")
+        load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
+        self.await_status(lambda s: s["loads"][0]["doneBytes"] > 0, "a first block")
+        os.kill(self.workers()["default-0"]["pid"], signal.SIGKILL)
+        harness.wait_until(
+            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
+        self.await_ratio("prices", 1.0)
+
+    def test_what_is_evicted_during_a_load_is_loaded_again(self):
+        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(6)})
+        self.up(1)
+        self.create("prices", root, "--block-size", "1MiB")
+        load = self.ok("load", "prices", "--throttle", "2MiB", "--detach").decode().split()[-1]
+        self.await_status(lambda s: s["loads"][0]["doneBytes"] > 0, "a first block")
+        self.ok("evict", "prices")
         harness.wait_until(
             lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
         self.await_ratio("prices", 1.0)
