@@ -24,12 +24,19 @@ int Report(const Context& context, const Interrupts& interrupts, const ChangesVi
   for (const WarningView& warning : changes.warnings) Complain(context, WarningText(warning));
   const bool dry = context.settings.Switch("dry-run");
   std::string text;
+  bool all = true;
   for (const ChangeView& change : changes.results) {
+    if (change.result == "not found") {
+      Complain(context, OneLine(change.object) + ": not found");
+      all = false;
+      continue;
+    }
     text += fmt::format("{} {}{}\n", OneLine(change.object), OneLine(change.result),
                         dry ? " (dry run)" : "");
     if (!change.message.empty()) Note(context, change.object + ": " + change.message);
   }
-  return Ended(context, interrupts, WriteStdout(text));
+  const int code = Ended(context, interrupts, WriteStdout(text));
+  return code == kExitDone && !all ? kExitFailed : code;
 }
 
 int Run(const Context& context, const std::string& target) {

@@ -170,6 +170,7 @@ class Follower {
 
   int Report() const {
     if (load_.phase == "Complete") {
+      if (!load_.reason.empty()) Note(context_, load_.reason);
       return Ended(context_, interrupts_,
                    WriteStdout(fmt::format("load/{} complete ({}, {})\n", load_.id,
                                            CountText(load_.done_files.value_or(0), "file"),

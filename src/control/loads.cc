@@ -379,6 +379,12 @@ void Loads::End(const std::string& id, const Status& outcome) {
     load.view.bytes_per_second = 0;
     changed_.NotifyAll();
     if (load.view.phase != LoadPhase::kRunning || load.stop.stop_requested()) return;
+    if (const std::size_t workers = parts_.pool.workers(); load.view.target.replicas > workers) {
+      load.view.reason = fmt::format(
+          "each block has {} holders, as many as there are workers; {} "
+          "were asked for",
+          workers, load.view.target.replicas);
+    }
     load.view.phase = outcome.ok() ? LoadPhase::kComplete : LoadPhase::kFailed;
     if (!outcome.ok()) load.view.reason = outcome.error().message();
     load.view.finished_at = Rfc3339(WallClockNanoseconds());

@@ -42,7 +42,7 @@ struct LoadRecord {
   std::uint64_t total_files = 0;
   std::uint64_t missing = 0;               // Files that are not wholly held, at the end.
   std::vector<FillFailure> missing_files;  // The first kNamedMax of them, and why.
-  std::string reason;                      // Why it failed, or what it waits for.
+  std::string reason;  // Why it failed, what it waits for, or what else to know.
   std::string started_at;
   std::string finished_at;             // Empty: not yet.
   std::uint64_t bytes_per_second = 0;  // Of the last seconds; 0 unless running.

@@ -207,6 +207,11 @@ Result<DropReport> Pool::Drop(const DatasetRecord& dataset, const std::vector<st
   return Current().Drop(RootUrl(dataset), paths, deadline, stop);
 }
 
+std::size_t Pool::workers() const {
+  const std::shared_ptr<const GroupMap> map = members_.map();
+  return map == nullptr ? 0 : map->ring.members.size();
+}
+
 void Pool::Refresh(Deadline deadline, const std::stop_token& stop) {
   // Who does not answer hears of it with its next heartbeat.
   static_cast<void>(Current().Refresh(deadline, stop).ok());

@@ -86,6 +86,9 @@ class Pool {
   Result<DropReport> Drop(const DatasetRecord& dataset, const std::vector<std::string>& paths,
                           Deadline deadline, const std::stop_token& stop);
 
+  // Those of the map, who hold blocks.
+  std::size_t workers() const;
+
   // Tells every worker that something changed; returns when those that answer know it.
   void Refresh(Deadline deadline, const std::stop_token& stop);
 

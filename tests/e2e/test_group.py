@@ -135,7 +135,8 @@ class Datasets(group_case.GroupTest):
         root = self.old_tree({f"d{i}/f": content(256 << 10, i) for i in range(4)})
         self.up(2)
         self.create("prices", root, "--block-size", "64KiB")
-        self.ok("load", "prices", "d0", "/d1/", "--replicas", "2")
+        outcome = self.forebay("load", "prices", "d0", "/d1/", "--replicas", "3")
+        self.check(outcome, 0, "each block has 2 holders, as many as there are workers; 3 were")
         self.await_ratio("prices", 0.5)
         waited = self.forebay("wait", "prices", "--cached", "0.6", "--timeout", "1s")
         self.assertEqual(waited.code, 124, waited.err)
@@ -352,6 +353,7 @@ class Datasets(group_case.GroupTest):
         out = self.ok("apply", "-f", manifest).decode()
         self.assertIn("unchanged", out)
         self.ok("delete", "-f", manifest)
+        self.check(self.forebay("delete", "-f", manifest), 1, "metabit-juice-research: not found")
         self.assertEqual(self.status()["datasets"], [])
 
 
