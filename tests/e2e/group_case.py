@@ -12,7 +12,8 @@ import time
 import harness
 
 YOUNG_S = 2.1  # A file of a mounted directory that changed later than this is not cached.
-PROMPT_S = 2.0  # Figures are right within this.
+# Figures are right within 2 s. What a busy machine may add: 0 holds the group to its promise.
+PROMPT_S = 2.0 + float(os.environ.get("FOREBAY_TEST_SLACK", 8))
 
 
 class Api:
@@ -124,7 +125,7 @@ class GroupTest(harness.ForebayTest):
     def workers(self):
         return {worker["name"]: worker for worker in self.status()["workers"]}
 
-    def await_status(self, condition, what, timeout=PROMPT_S + 8):
+    def await_status(self, condition, what, timeout=PROMPT_S):
         """Polls the status until `condition(status)`; returns that status."""
         def holds():
             try:
