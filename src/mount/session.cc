@@ -11,6 +11,15 @@
 #include "mount/pending_signals.h"
 
 namespace forebay {
+namespace {
+
+// Whether it waits for bytes, and so for as long as a store may take.
+bool IsForBytes(const Request& request) {
+  return std::holds_alternative<ReadCall>(request.call) ||
+         std::holds_alternative<OpenCall>(request.call);
+}
+
+}  // namespace
 
 std::stop_token InFlight::Add(std::uint64_t unique, std::uint32_t tid) {
   MutexLock lock(mutex_);
@@ -156,6 +165,7 @@ void Session::Watch(const std::stop_token& stop) {
   constexpr std::chrono::milliseconds kStep{100};
   while (in_flight_.AwaitWatched(stop)) {
     in_flight_.Reconsider();
+    DropInterrupted();
     const std::stop_callback wake(stop, [this] {
       MutexLock lock(mutex_);
       changed_.NotifyAll();
@@ -186,15 +196,21 @@ void Session::Take(const std::shared_ptr<KernelChannel>& channel,
 
 bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
                      std::span<const std::byte> bytes, const Request& request) {
+  const bool is_for_bytes = IsForBytes(request);
   bool starts_one = false;
   {
     MutexLock lock(mutex_);
     --idle_;
-    if (idle_ == 0 && threads_ == kThreadsMax && waiting_.size() < kWaitingMax) {
-      in_flight_.Add(request.unique, request.tid);  // It may be interrupted from now on.
-      waiting_.push_back({channel, {bytes.begin(), bytes.end()}});
+    const bool must_listen = idle_ == 0 && threads_ == kThreadsMax;
+    const bool must_wait = is_for_bytes && reading_ >= kReadingMax;
+    std::deque<Received>& waiting = is_for_bytes ? waiting_for_bytes_ : waiting_;
+    if ((must_listen || must_wait) && waiting.size() < kWaitingMax) {
+      // It may be interrupted from now on.
+      std::stop_token stop = in_flight_.Add(request.unique, request.tid);
+      waiting.push_back({channel, {bytes.begin(), bytes.end()}, request.unique, std::move(stop)});
       return true;
     }
+    if (is_for_bytes) ++reading_;
     starts_one = idle_ == 0;
   }
   if (starts_one) StartThread();
@@ -202,15 +218,43 @@ bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
 }
 
 std::optional<Session::Received> Session::NextWaiting() {
-  MutexLock lock(mutex_);
-  // The last one that listens takes nothing from the others.
-  if (waiting_.empty() || idle_ == 0) {
-    ++idle_;
-    return std::nullopt;
+  std::optional<Received> next;
+  bool starts_one = false;
+  {
+    MutexLock lock(mutex_);
+    const bool may_read = !waiting_for_bytes_.empty() && reading_ < kReadingMax;
+    // The last one that listens takes nothing from the others.
+    const bool must_listen = idle_ == 0 && threads_ == kThreadsMax;
+    if (must_listen || (waiting_.empty() && !may_read)) {
+      ++idle_;
+      return std::nullopt;
+    }
+    if (waiting_.empty()) ++reading_;
+    std::deque<Received>& waiting = waiting_.empty() ? waiting_for_bytes_ : waiting_;
+    next = std::move(waiting.front());
+    waiting.pop_front();
+    starts_one = idle_ == 0;
   }
-  Received next = std::move(waiting_.front());
-  waiting_.pop_front();
+  if (starts_one) StartThread();
   return next;
+}
+
+void Session::DropInterrupted() {
+  std::vector<Received> dropped;
+  {
+    MutexLock lock(mutex_);
+    for (std::deque<Received>* const waiting : {&waiting_, &waiting_for_bytes_}) {
+      std::erase_if(*waiting, [&dropped](Received& received) {
+        if (!received.stop.stop_requested()) return false;
+        dropped.push_back(std::move(received));
+        return true;
+      });
+    }
+  }
+  for (const Received& received : dropped) {
+    in_flight_.Remove(received.unique);
+    received.channel->AnswerError(received.unique, EINTR);
+  }
 }
 
 void Session::Do(KernelChannel& channel, const Request& request) {
@@ -235,6 +279,9 @@ void Session::Do(KernelChannel& channel, const Request& request) {
     channel.Answer(request.unique, answer.body);
   }
   filesystem_.Recycle(std::move(answer));
+  if (!IsForBytes(request)) return;
+  MutexLock lock(mutex_);
+  --reading_;
 }
 
 bool Session::Wait(Deadline until, const std::stop_token& stop) {

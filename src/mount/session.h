@@ -1,7 +1,8 @@
 // Session: the threads that serve a mount, and what is in flight.
 //
-// Invariant: an interrupt or a forget never waits behind a request that waits for the store. While
-// all threads are busy one of them only receives: it queues what may block.
+// Invariants: an interrupt or a forget never waits behind a request that waits for the store: while
+// all threads are busy one of them only receives, and queues what may block. Names and attributes
+// never wait behind bytes: those may have kReadingMax of the threads.
 #pragma once
 
 #include <array>
@@ -69,7 +70,10 @@ class InFlight {
 class Session {
  public:
   static constexpr std::size_t kThreadsMax = 64;
-  // Requests that wait for a thread. Each is of a thread of some program, or read ahead for it.
+  // Of these, in requests for bytes (READ, and OPEN, which reads the first ones).
+  static constexpr std::size_t kReadingMax = kThreadsMax * 3 / 4;
+  // Requests that wait for a thread, of either kind. Each is of a thread of some program, or read
+  // ahead for it.
   static constexpr std::size_t kWaitingMax = 4096;
 
   // `device` is a descriptor of /dev/fuse that was mounted. The kernel's first request is answered
@@ -88,6 +92,8 @@ class Session {
   struct Received {
     std::shared_ptr<KernelChannel> channel;
     std::vector<std::byte> bytes;
+    std::uint64_t unique = 0;
+    std::stop_token stop;
   };
 
   Session(UniqueFd device, Filesystem& filesystem);
@@ -100,12 +106,15 @@ class Session {
   // Serves a request that came while this thread was idle.
   void Take(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes)
       EXCLUDES(mutex_);
-  // Hands it on, because this is the last thread that listens. False: it is not.
+  // Hands it on, because this is the last thread that listens, or enough of them wait for bytes.
+  // False: this thread is to do it.
   bool HandOn(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes,
               const Request& request) EXCLUDES(mutex_);
-  // What waits, or, with nullopt, nothing: and this thread counts as idle.
+  // Answers those of the waiting that were interrupted.
+  void DropInterrupted() EXCLUDES(mutex_);
+  // A thread ends its request. What waits for one, or, with nullopt, nothing: it counts as idle.
   std::optional<Received> NextWaiting() EXCLUDES(mutex_);
-  void Do(KernelChannel& channel, const Request& request);
+  void Do(KernelChannel& channel, const Request& request) EXCLUDES(mutex_);
 
   const std::shared_ptr<KernelChannel> channel_;
   Filesystem& filesystem_;
@@ -113,6 +122,8 @@ class Session {
   Mutex mutex_;
   CondVar changed_;
   std::deque<Received> waiting_ GUARDED_BY(mutex_);
+  std::deque<Received> waiting_for_bytes_ GUARDED_BY(mutex_);
+  std::size_t reading_ GUARDED_BY(mutex_) = 0;
   std::size_t threads_ GUARDED_BY(mutex_) = 0;
   std::size_t idle_ GUARDED_BY(mutex_) = 0;  // Threads that receive, or are about to.
   bool ended_ GUARDED_BY(mutex_) = false;

@@ -8,12 +8,13 @@ import urllib.parse
 
 
 class HangingStore:
-    """`mode`: "serve", "hang" (GETs of the object wait until released) or "fail" (they are 500)."""
+    """`mode`: "serve", "hang" (GETs of the object wait until released), "hang all" (other requests
+    wait, too) or "fail" (GETs of the object are 500)."""
 
     def __init__(self, test, key, content):
         self.key, self.content, self.mode = key, content, "serve"
         self.released = threading.Event()
-        self.waiting = threading.Semaphore(0)  # Released once for every GET that hangs.
+        self.waiting = threading.Semaphore(0)  # Released once for every request that hangs.
         store = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,6 +24,7 @@ class HangingStore:
                 pass
 
             def do_HEAD(self):
+                store.wait_if("hang all")
                 store.head(self)
 
             def do_GET(self):
@@ -55,6 +57,11 @@ class HangingStore:
     def object_headers(self):
         return {"ETag": self.etag, "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
 
+    def wait_if(self, *modes):
+        if self.mode in modes:
+            self.waiting.release()
+            self.released.wait()
+
     def head(self, handler):
         if handler.path.split("?")[0] == f"/bucket/{self.key}":
             self.reply(handler, 200, headers=self.object_headers(), length=len(self.content))
@@ -64,15 +71,14 @@ class HangingStore:
     def get(self, handler):
         path, _, query = handler.path.partition("?")
         if "list-type" in query:
+            self.wait_if("hang all")
             self.list(handler, query)
         elif path != f"/bucket/{self.key}":
             self.reply(handler, 404)
         elif self.mode == "fail":
             self.reply(handler, 500)
         else:
-            if self.mode == "hang":
-                self.waiting.release()
-                self.released.wait()
+            self.wait_if("hang", "hang all")
             self.serve(handler)
 
     def serve(self, handler):

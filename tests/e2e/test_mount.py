@@ -416,26 +416,60 @@ class Waiting(mount_case.MountTest):
         self.assertEqual(reader.wait(timeout=20), -signal.SIGKILL)
         self.assertLess(time.monotonic() - began, 3)
 
-    def test_more_readers_than_threads_leave_one_that_listens(self):
-        mount = self.mount("s3://bucket", env=self.store.environment)
-        self.store.mode = "hang"
-        readers = [subprocess.Popen(["cat", str(self.at / "dir/f")], stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.DEVNULL) for _ in range(80)]
+    @staticmethod
+    def blocked_threads(mount):
+        """How many threads of the mount there are, and how many of them wait for the store."""
+        tasks = [task for task in pathlib.Path(f"/proc/{mount.pid}/task").iterdir()
+                 if (task / "comm").read_text() == "fuse\n"]
+        waits = [(task / "wchan").read_text() for task in tasks]
+        return len(tasks), sum(wait.startswith(("futex", "poll")) for wait in waits)
 
-        def all_wait():
-            tasks = [task for task in pathlib.Path(f"/proc/{mount.pid}/task").iterdir()
-                     if (task / "comm").read_text() == "fuse\n"]
-            sleeping = ["\nState:\tS" in (task / "status").read_text() for task in tasks]
-            busy = [(task / "wchan").read_text().startswith("futex") for task in tasks]
-            return len(tasks) == 64 and all(sleeping) and sum(busy) >= 63
-        harness.wait_until(all_wait, "all threads to wait for the store")
+    def test_more_requests_than_threads_leave_one_that_listens(self):
+        mount = self.mount("s3://bucket", env=self.store.environment)
+        self.store.mode = "hang all"
+        askers = [subprocess.Popen(["stat", str(self.at / f"none{i}")], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL) for i in range(80)]
+        harness.wait_until(lambda: self.blocked_threads(mount) == (64, 63),
+                           "all threads to wait for the store")
         began = time.monotonic()
-        for reader in readers:
-            reader.kill()
-        for reader in readers:
-            reader.wait(timeout=40)
+        for asker in askers:
+            asker.kill()
+        for asker in askers:
+            asker.wait(timeout=40)
         self.assertLess(time.monotonic() - began, 5)
+        self.store.mode = "serve"
         self.assertEqual(os.listdir(self.at), ["dir"])
+
+    def test_names_do_not_wait_behind_reads(self):
+        mount = self.mount("s3://bucket", env=self.store.environment)
+        self.assertEqual(os.listdir(self.at), ["dir"])
+        files = [os.open(self.at / "dir/f", os.O_RDONLY | os.O_DIRECT) for _ in range(100)]
+        self.store.mode = "hang"
+        readers = [subprocess.Popen(["cat", str(self.at / "dir/f")], stdout=subprocess.DEVNULL)
+                   for _ in range(20)]
+        with concurrent.futures.ThreadPoolExecutor(180) as pool:
+            reads = [pool.submit(os.pread, files[i % 100], 4096, (i % 100 + 1) * 65_536)
+                     for i in range(180)]
+            try:
+                harness.wait_until(lambda: self.blocked_threads(mount)[1] >= 48, "reads to wait")
+                began = time.monotonic()
+                for command in (["ls", self.at / "dir"], ["stat", self.at / "dir/f"],
+                                ["stat", self.at]):
+                    subprocess.run(command, check=True, timeout=10, capture_output=True)
+                self.assertLess(time.monotonic() - began, 3)
+                # Also one that has no thread yet ends when it is killed.
+                for reader in readers:
+                    reader.kill()
+                for reader in readers:
+                    self.assertEqual(reader.wait(timeout=10), -signal.SIGKILL)
+            finally:
+                self.store.mode = "serve"
+                self.store.released.set()
+            for i, read in enumerate(reads):
+                at = (i % 100 + 1) * 65_536
+                self.assertEqual(read.result(timeout=60), BIG[at:at + 4096])
+        for file in files:
+            os.close(file)
 
     def test_an_error_only_if_the_store_cannot_answer(self):
         self.mount("s3://bucket", "--read-timeout", "3s", env=self.store.environment)
