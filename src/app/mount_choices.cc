@@ -59,13 +59,17 @@ Status TakeOption(std::string_view option, MountChoices& choices) {
     choices.allow_other = true;
     return {};
   }
+  if (option == "noresend") {
+    choices.may_resend = false;
+    return {};
+  }
   if (key == "uid") return SetId("-o uid", value, choices.uid);
   if (key == "gid") return SetId("-o gid", value, choices.gid);
   if (option == "rw") return Invalid("-o rw: mounts are read-only; write ro, or leave it out");
   if (key.starts_with("x-") || std::ranges::find(kTaken, option) != kTaken.end()) return {};
   return Invalid(
-      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N or options of "
-                  "mount(8)",
+      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N, noresend or "
+                  "options of mount(8)",
                   option));
 }
 

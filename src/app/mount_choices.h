@@ -18,6 +18,7 @@ struct MountChoices {
   std::string root;    // The URL of what is mounted, ending in '/'.
   std::string source;  // What df(1) shows: the name, or the URL.
   bool allow_other = false;
+  bool may_resend = true;  // False: as on kernels that cannot send requests again.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t file_mode = 0;

@@ -1,16 +1,15 @@
 // forebay mount NAME|URL DIR [--foreground] [-o OPTIONS]
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "app/interrupts.h"
 #include "app/mount_background.h"
 #include "app/mount_choices.h"
+#include "app/mount_daemon.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/service_manager.h"
@@ -18,17 +17,13 @@
 #include "base/log.h"
 #include "base/wall_clock.h"
 #include "mount/mount_point.h"
-#include "mount/session.h"
+#include "mount/supervisor.h"
 
 namespace forebay {
 namespace {
 
-using std::chrono_literals::operator""s;
-
 // How far the kernel reads ahead. Source: measured, 128 KiB 1.4, 1 MiB 2.65, 4 MiB 2.9 GB/s.
 constexpr std::uint32_t kReadAheadBytes = 4u << 20;
-// How long files that are open are served on after a signal.
-constexpr std::chrono::seconds kDrainTimeout = 10s;
 
 Status CheckDirectory(const std::string& given, const std::string& directory) {
   const std::optional<MountedAt> mounted = FindMount(directory);
@@ -50,25 +45,6 @@ Status CheckDirectory(const std::string& given, const std::string& directory) {
   return {};
 }
 
-// From now on messages go to --log, if there is one.
-void TurnMessages(const Context& context) {
-  if (!context.settings.Has("log")) return;
-  constexpr mode_t kPrivate = 0600;
-  const UniqueFd log(open(context.settings.Text("log").c_str(),
-                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivate));
-  if (log) dup2(log.get(), STDERR_FILENO);
-}
-
-Status CheckRoot(Client& client, const Context& context, const MountChoices& choices,
-                 const Interrupts& interrupts) {
-  const Result<Looked> root =
-      client.LookUp(choices.root, ReadDeadline(context), interrupts.token());
-  if (!root.ok()) return Error(root.error()).Within(choices.source);
-  if (root.value().attributes.type == FileType::kDirectory) return {};
-  return Error(Code::kInvalidArgument,
-               fmt::format("\"{}\": a file; name a directory", choices.source));
-}
-
 FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices) {
   return {.root = choices.root,
           .ownership = {.uid = choices.uid,
@@ -79,68 +55,72 @@ FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices)
           .read_timeout = ReadTimeout(context)};
 }
 
-// Takes the mount off, and serves on what is open, for a while.
-void End(const std::string& directory, const std::string& device, Session& session) {
-  const std::optional<MountedAt> mounted = FindMount(directory);
-  if (mounted && mounted->device == device) {
-    Status unmounted = Unmount(directory, Unmounting::kNow);
-    if (!unmounted.ok() && unmounted.error().code() == Code::kOverloaded) {
-      Log(Level::kWarning, "files are open; they are served on for a while",
-          {{"directory", directory}, {"seconds", kDrainTimeout.count()}});
-      unmounted = Unmount(directory, Unmounting::kDetach);
-    }
-    if (!unmounted.ok()) {
-      Log(Level::kError, "cannot unmount", {{"error", unmounted.error().message()}});
-    }
-  }
-  if (session.Wait(Clock::now() + kDrainTimeout, {})) return;
-  // Threads that wait for the kernel cannot be woken; with the process the kernel ends the mount.
-  Log(Level::kWarning, "stopped with files open: they get errors", {{"directory", directory}});
-  _exit(kExitDone);
+int Failed(const Context& context, const Error& error) {
+  Complain(context, error.message());
+  return kExitFailed;
 }
 
-int ServeMount(const Context& context, Interrupts& interrupts, const MountChoices& choices,
-               const std::string& directory) {
-  const Result<std::unique_ptr<Client>> client = ConnectPool(context, std::array{choices.root});
-  if (!client.ok()) return WrongInput(context, client.error());
-  const Status is_there = CheckRoot(*client.value(), context, choices, interrupts);
-  if (!is_there.ok()) return Ended(context, interrupts, is_there);
-  Filesystem filesystem(*client.value(), OptionsOf(context, choices));
-  Result<UniqueFd> device = Mount({.directory = directory,
-                                   .source = choices.source,
-                                   .allow_other = choices.allow_other,
-                                   .root_mode = choices.directory_mode});
-  if (!device.ok()) return Ended(context, interrupts, device.error());
-  const Result<std::unique_ptr<Session>> session =
-      Session::Start(std::move(device).value(), filesystem);
-  if (!session.ok()) {
-    static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
-    return Ended(context, interrupts, session.error());
-  }
-  const std::optional<MountedAt> mounted = FindMount(directory);
-  const std::string device_number = mounted ? mounted->device : "";
-  const Status ahead = SetReadAhead(device_number, kReadAheadBytes);
+// It serves: whoever waits for that is told.
+void TellMounted(const Context& context, const MountChoices& choices, const MountedRoot& mounted) {
+  const Status ahead = SetReadAhead(mounted.device, kReadAheadBytes);
   if (!ahead.ok()) {
     Note(context, fmt::format("read-ahead stays short, and sequential reads slower: {}",
                               ahead.error().message()));
   }
-  // The files of whoever started this are not to be kept busy.
-  if (chdir("/") != 0) Log(Level::kWarning, "chdir", {{"error", std::strerror(errno)}});
   static_cast<void>(
-      WriteStdout(fmt::format("{}{} {}\n", kMounted, choices.source, directory)).ok());
+      WriteStdout(fmt::format("{}{} {}\n", kMounted, choices.source, mounted.directory)).ok());
   TellServiceManager(context, "READY=1");
   TurnMessages(context);
-  if (!session.value()->Wait(Clock::time_point::max(), interrupts.token())) {
-    TellServiceManager(context, "STOPPING=1");
-    End(directory, device_number, *session.value());
+}
+
+// Keeps a process that serves it. The exit code.
+int Keep(const Context& context, Supervisor& supervisor, const MountChoices& choices,
+         Connection& connection, const MountedRoot& mounted) {
+  // The files of whoever started this are not to be kept busy.
+  if (chdir("/") != 0) Log(Level::kWarning, "chdir", {{"error", std::strerror(errno)}});
+  const Supervisor::Ending ending = supervisor.Keep(
+      {.body = [&](int beats) { return ServeMount(context, choices, mounted, beats); },
+       .on_first_beat = [&] { TellMounted(context, choices, mounted); },
+       .on_death = [&connection] { connection.Recover(); }});
+  if (ending == Supervisor::Ending::kInOrder) return kExitDone;
+  // Nobody serves it: what waits in it gets errors.
+  const std::optional<MountedAt> still = FindMount(mounted.directory);
+  if (still && still->device == mounted.device) {
+    const Status unmounted = Unmount(mounted.directory, Unmounting::kAbort);
+    if (!unmounted.ok()) return Failed(context, unmounted.error());
   }
-  return kExitDone;
+  return ending == Supervisor::Ending::kAsked ? kExitDone : kExitFailed;
+}
+
+int MountHere(const Context& context, const MountChoices& choices, const std::string& directory) {
+  Supervisor supervisor;
+  const std::optional<int> tried =
+      supervisor.RunOnce([&](int) { return TryMount(context, choices); });
+  if (tried != kExitDone) return tried.value_or(kExitFailed);
+  const Result<std::unique_ptr<NodeTable>> nodes = NodeTable::Create();
+  if (!nodes.ok()) return Failed(context, nodes.error());
+  Result<UniqueFd> device = Mount({.directory = directory,
+                                   .source = choices.source,
+                                   .allow_other = choices.allow_other,
+                                   .root_mode = choices.directory_mode});
+  if (!device.ok()) return Failed(context, device.error());
+  Result<Connection> connection = Connection::Settle(std::move(device).value(), choices.may_resend);
+  if (!connection.ok()) {
+    static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
+    return Failed(context, connection.error());
+  }
+  const std::optional<MountedAt> found = FindMount(directory);
+  const MountedRoot mounted{.connection = connection.value(),
+                            .nodes = *nodes.value(),
+                            .options = OptionsOf(context, choices),
+                            .directory = directory,
+                            .device = found ? found->device : ""};
+  return Keep(context, supervisor, choices, connection.value(), mounted);
 }
 
 }  // namespace
 
 int RunMountVerb(const Context& context) {
-  Interrupts interrupts(std::chrono::milliseconds(0));
   const Result<MountChoices> choices = MountChoicesOf(context, {geteuid(), getegid()});
   if (!choices.ok()) return WrongInput(context, choices.error());
   const std::string& given = context.arguments.at(1);
@@ -150,11 +130,12 @@ int RunMountVerb(const Context& context) {
     if (checked.error().code() == Code::kInvalidArgument) {
       return WrongInput(context, checked.error());
     }
-    return Ended(context, interrupts, checked);
+    return Failed(context, checked.error());
   }
   if (context.settings.Switch("foreground")) {
-    return ServeMount(context, interrupts, choices.value(), directory.value());
+    return MountHere(context, choices.value(), directory.value());
   }
+  Interrupts interrupts(std::chrono::milliseconds(0));
   return MountInBackground(context, interrupts, directory.value());
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,10 +32,9 @@ constexpr std::string_view kXattrVersion = "user.forebay.version";
 constexpr std::string_view kXattrHolders = "user.forebay.holders";
 
 // Where numbers of handles begin: at a place of this process's own.
-std::uint64_t RandomHandle() {
-  std::uint32_t number = 0;
-  CHECK(getrandom(&number, sizeof(number), 0) == sizeof(number));
-  return static_cast<std::uint64_t>(number) << 32;
+std::uint64_t FirstHandle(const NodeTable& table) {
+  constexpr unsigned kShift = 32;
+  return table.serial() << kShift;
 }
 
 Answer Failed(int error) {
@@ -115,11 +113,12 @@ struct Filesystem::OpenDirectory {
   Listing listing;
 };
 
-Filesystem::Filesystem(Client& client, FilesystemOptions options)
+Filesystem::Filesystem(Client& client, NodeTable& table, FilesystemOptions options)
     : client_(client),
       options_(std::move(options)),
-      files_(RandomHandle()),
-      directories_(RandomHandle()),
+      nodes_(table),
+      files_(FirstHandle(table)),
+      directories_(FirstHandle(table)),
       buffers_(kBuffersKept) {
   CHECK(options_.root.ends_with('/'));
 }
@@ -158,11 +157,13 @@ void Filesystem::Forget(const ForgetCall& call) {
   for (const ForgetCall::Node& node : call.nodes) nodes_.Forget(node.node, node.lookups);
 }
 
-NodeReply Filesystem::Known(const std::string& path, const Looked& looked) {
-  return {.node = nodes_.Enter(path, looked.attributes)->id,
-          .ino = InodeOf(path),
-          .attributes = looked.attributes,
-          .valid = LeftOf(looked.freshness)};
+std::optional<NodeReply> Filesystem::Known(const std::string& path, const Looked& looked) {
+  const NodeRef node = nodes_.Enter(path, looked.attributes);
+  if (!node) return std::nullopt;
+  return NodeReply{.node = node->id,
+                   .ino = InodeOf(path),
+                   .attributes = looked.attributes,
+                   .valid = LeftOf(looked.freshness)};
 }
 
 Answer Filesystem::Do(const Request& request, const LookupCall& call, std::stop_token stop) {
@@ -177,7 +178,8 @@ Answer Filesystem::Do(const Request& request, const LookupCall& call, std::stop_
         looked.error().code() == Code::kInvalidArgument && call.name.size() > kUsualNameMax;
     return Failed(is_long ? ENAMETOOLONG : ErrnoOf(looked.error().code()));
   }
-  return Bytes(EncodeEntry(Known(path, looked.value()), options_.ownership));
+  const std::optional<NodeReply> known = Known(path, looked.value());
+  return known ? Bytes(EncodeEntry(*known, options_.ownership)) : Failed(ENOMEM);
 }
 
 Answer Filesystem::Do(const Request& request, const GetAttributesCall&, std::stop_token stop) {
@@ -311,8 +313,8 @@ bool Filesystem::AddEntry(const OpenDirectory& directory, const Entry& entry,
                                     .offset = offset};
   if (!plus) return reply.Add(entry.name, place);
   if (!reply.FitsPlus(entry.name)) return false;
-  return reply.AddPlus(entry.name, place, Known(path, Looked{entry.attributes, freshness}),
-                       options_.ownership);
+  const std::optional<NodeReply> known = Known(path, Looked{entry.attributes, freshness});
+  return reply.AddPlus(entry.name, place, known.value_or(NodeReply{}), options_.ownership);
 }
 
 Answer Filesystem::Do(const Request& request, const ReadDirectoryCall& call, std::stop_token stop) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -42,8 +43,9 @@ struct Answer {
 // 1,000 names a directory that is being listed, and the client's window a file that is being read.
 class Filesystem {
  public:
-  // `client` outlives this.
-  Filesystem(Client& client, FilesystemOptions options);
+  // `client` and `table` outlive this. What the kernel knows from a process before this one is in
+  // `table`.
+  Filesystem(Client& client, NodeTable& table, FilesystemOptions options);
   ~Filesystem();
 
   // Blocks as long as the client does; cancelled by `stop` within 100 ms. Not for INIT, forgets and
@@ -75,8 +77,8 @@ class Filesystem {
 
   Deadline Soon() const { return Clock::now() + options_.read_timeout; }
   std::string UrlOf(const std::string& path) const { return options_.root + path; }
-  // The answer about a node: also enters it, if it is not the root.
-  NodeReply Known(const std::string& path, const Looked& looked);
+  // The answer about a node, which it enters. Nothing: there are too many.
+  std::optional<NodeReply> Known(const std::string& path, const Looked& looked);
   Result<FileRef> OpenNode(const NodeRef& node, std::stop_token stop);
   // What is open under `handle`, or was in a process before this one.
   Result<FileRef> FindFile(const Request& request, std::uint64_t handle, std::stop_token stop);

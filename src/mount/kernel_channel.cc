@@ -39,6 +39,17 @@ Result<std::span<const std::byte>> KernelChannel::Receive(std::span<std::byte> b
   }
 }
 
+Status KernelChannel::AskToResend() {
+  constexpr int kNotifyResend = 7;  // FUSE_NOTIFY_RESEND of Linux 6.9.
+  fuse_out_header header{};
+  header.len = sizeof(header);
+  header.error = kNotifyResend;
+  while (write(device_.get(), &header, sizeof(header)) < 0) {
+    if (errno != EINTR) return Error(Code::kUnavailable, std::strerror(errno));
+  }
+  return {};
+}
+
 void KernelChannel::Answer(std::uint64_t unique, std::span<const std::byte> body,
                            std::span<const std::byte> more) {
   Send(unique, 0, body, more);

@@ -21,6 +21,9 @@ class KernelChannel {
 
   explicit KernelChannel(UniqueFd device) : device_(std::move(device)) {}
 
+  // Takes another descriptor, and closes its own. Not while anything else is called.
+  void Reopen(UniqueFd device) { device_ = std::move(device); }
+
   // Another channel of the same mount, with a queue of its own in the kernel (FUSE_DEV_IOC_CLONE),
   // so that threads do not meet at one lock. Errors: kUnavailable: the kernel, or whatever this is,
   // has only one.
@@ -33,6 +36,9 @@ class KernelChannel {
   // Answers with `body` in up to two parts. An answer that nobody waits for any more is dropped.
   void Answer(std::uint64_t unique, std::span<const std::byte> body,
               std::span<const std::byte> more = {});
+  // Asks the kernel to send again what was received and not answered, by whomever and through
+  // whatever channel of this mount. Errors: kUnavailable: it cannot (before Linux 6.9).
+  Status AskToResend();
   // Answers with an error number from <cerrno>.
   void AnswerError(std::uint64_t unique, int error);
 
@@ -40,7 +46,7 @@ class KernelChannel {
   void Send(std::uint64_t unique, int error, std::span<const std::byte> body,
             std::span<const std::byte> more);
 
-  const UniqueFd device_;
+  UniqueFd device_;
 };
 
 }  // namespace forebay

@@ -17,24 +17,34 @@ std::string NameOf(const std::string& path, const Attributes& attributes) {
 
 }  // namespace
 
-Nodes::Nodes() {
+Nodes::Nodes(NodeTable& table) : table_(table) {
   const Attributes directory{.type = FileType::kDirectory, .version = ""};
-  by_id_.emplace(kRootNode, Known{std::make_shared<KnownNode>(kRootNode, "", directory), 1});
+  by_id_.emplace(kRootNode, Known{std::make_shared<KnownNode>(kRootNode, "", directory)});
+  table_.Adopt([this](NodeTable::Known known) NO_THREAD_SAFETY_ANALYSIS {
+    const std::uint64_t id = known.record.id;
+    by_name_.emplace(NameOf(known.path, known.attributes), id);
+    auto node = std::make_shared<KnownNode>(id, std::move(known.path), std::move(known.attributes));
+    node->has_young_pages = true;  // They may be: who knew is gone.
+    by_id_.emplace(id, Known{std::move(node), &known.record});
+  });
 }
 
 NodeRef Nodes::Enter(const std::string& path, const Attributes& attributes) {
   std::string name = NameOf(path, attributes);
   MutexLock lock(mutex_);
-  const auto [entry, is_new] = by_name_.try_emplace(std::move(name), last_id_ + 1);
-  Known& known = by_id_[entry->second];
-  if (is_new) {
-    ++last_id_;
-    const Attributes bare{.type = FileType::kDirectory, .version = ""};
-    known.node = std::make_shared<KnownNode>(
-        entry->second, path, attributes.type == FileType::kDirectory ? bare : attributes);
+  if (const auto found = by_name_.find(name); found != by_name_.end()) {
+    Known& known = by_id_.at(found->second);
+    ++known.record->lookups;
+    return known.node;
   }
-  ++known.lookups;
-  return known.node;
+  const Attributes bare{.type = FileType::kDirectory, .version = ""};
+  const Attributes& kept = attributes.type == FileType::kDirectory ? bare : attributes;
+  NodeTable::Record* const record = table_.Add(path, kept);
+  if (record == nullptr) return nullptr;
+  NodeRef node = std::make_shared<KnownNode>(record->id, path, kept);
+  by_name_.emplace(std::move(name), node->id);
+  by_id_.emplace(node->id, Known{node, record});
+  return node;
 }
 
 NodeRef Nodes::Find(std::uint64_t id) const {
@@ -49,8 +59,10 @@ void Nodes::Forget(std::uint64_t id, std::uint64_t lookups) {
   MutexLock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
-  found->second.lookups -= std::min(found->second.lookups, lookups);
-  if (found->second.lookups > 0) return;
+  NodeTable::Record& record = *found->second.record;
+  record.lookups -= std::min<std::uint64_t>(record.lookups, lookups);
+  if (record.lookups > 0) return;
+  table_.Remove(record);
   last = std::move(found->second.node);
   by_name_.erase(NameOf(last->path, last->attributes));
   by_id_.erase(found);

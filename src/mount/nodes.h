@@ -12,6 +12,7 @@
 
 #include "base/mutex.h"
 #include "core/ids.h"
+#include "mount/node_table.h"
 #include "upstream/upstream.h"
 
 namespace forebay {
@@ -33,12 +34,14 @@ struct KnownNode {
 };
 using NodeRef = std::shared_ptr<KnownNode>;
 
-// Thread safety: safe. About 300 bytes a node.
+// Thread safety: safe. About 300 bytes a node, and its record in the table.
 class Nodes {
  public:
-  Nodes();
+  // Adopts `table`, and what another process left in it. `table` outlives this.
+  explicit Nodes(NodeTable& table);
 
-  // The node of this version of `path`, which the kernel then knows once more.
+  // The node of this version of `path`, which the kernel then knows once more. Null: the table is
+  // full.
   NodeRef Enter(const std::string& path, const Attributes& attributes) EXCLUDES(mutex_);
   // Null: no such node (any more).
   NodeRef Find(std::uint64_t id) const EXCLUDES(mutex_);
@@ -49,14 +52,14 @@ class Nodes {
  private:
   struct Known {
     NodeRef node;
-    std::uint64_t lookups = 0;
+    NodeTable::Record* record = nullptr;  // Null: the root.
   };
 
   mutable Mutex mutex_;
   std::unordered_map<std::uint64_t, Known, KeyHash> by_id_ GUARDED_BY(mutex_);
   // By path, NUL byte, version.
   std::unordered_map<std::string, std::uint64_t, KeyHash> by_name_ GUARDED_BY(mutex_);
-  std::uint64_t last_id_ GUARDED_BY(mutex_) = kRootNode;
+  NodeTable& table_ GUARDED_BY(mutex_);
 };
 
 }  // namespace forebay

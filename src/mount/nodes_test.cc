@@ -12,7 +12,8 @@ Attributes File(const std::string& version) {
 }
 
 TEST(Nodes, AVersionIsANode) {
-  Nodes nodes;
+  const std::unique_ptr<NodeTable> table = NodeTable::Create(1u << 20).value();
+  Nodes nodes(*table);
   const NodeRef first = nodes.Enter("a", File("1"));
   EXPECT_EQ(nodes.Enter("a", File("1")), first);
   const NodeRef second = nodes.Enter("a", File("2"));
@@ -23,7 +24,8 @@ TEST(Nodes, AVersionIsANode) {
 }
 
 TEST(Nodes, ADirectoryIsOneNodeWhateverItsTime) {
-  Nodes nodes;
+  const std::unique_ptr<NodeTable> table = NodeTable::Create(1u << 20).value();
+  Nodes nodes(*table);
   const auto directory = [](std::int64_t mtime_ns) {
     return Attributes{.type = FileType::kDirectory, .mtime_ns = mtime_ns, .version = ""};
   };
@@ -31,7 +33,8 @@ TEST(Nodes, ADirectoryIsOneNodeWhateverItsTime) {
 }
 
 TEST(Nodes, ForgottenWhenAsOftenAsLookedUp) {
-  Nodes nodes;
+  const std::unique_ptr<NodeTable> table = NodeTable::Create(1u << 20).value();
+  Nodes nodes(*table);
   const std::uint64_t id = nodes.Enter("a", File("1"))->id;
   nodes.Enter("a", File("1"));
   nodes.Forget(id, 1);
@@ -43,6 +46,49 @@ TEST(Nodes, ForgottenWhenAsOftenAsLookedUp) {
   EXPECT_NE(nodes.Enter("a", File("1"))->id, id);  // Numbers are never used again.
   nodes.Forget(kRootNode, 1000);
   EXPECT_NE(nodes.Find(kRootNode), nullptr);
+}
+
+TEST(Nodes, AnotherProcessGoesOnWithThem) {
+  const std::unique_ptr<NodeTable> table = NodeTable::Create(1u << 20).value();
+  const Attributes directory{.type = FileType::kDirectory, .mtime_ns = 5, .version = ""};
+  std::uint64_t file = 0;
+  std::uint64_t forgotten = 0;
+  {
+    Nodes nodes(*table);
+    file = nodes.Enter("d/a", File("1"))->id;
+    nodes.Enter("d/a", File("1"));
+    forgotten = nodes.Enter("d/b", File("1"))->id;
+    nodes.Enter("d", directory);
+    nodes.Forget(forgotten, 1);
+  }
+  Nodes nodes(*table);
+  EXPECT_EQ(table->serial(), 2u);
+  EXPECT_EQ(nodes.size(), 3u);
+  const NodeRef found = nodes.Find(file);
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->path, "d/a");
+  EXPECT_EQ(found->attributes, File("1"));
+  EXPECT_TRUE(found->has_young_pages);
+  EXPECT_EQ(nodes.Enter("d/a", File("1")), found);
+  EXPECT_TRUE(nodes.Enter("d", directory)->is_directory());
+  EXPECT_GT(nodes.Enter("d/b", File("1"))->id, forgotten);  // Numbers are never used again.
+  nodes.Forget(file, 2);
+  EXPECT_EQ(nodes.Find(file), found);
+  nodes.Forget(file, 1);
+  EXPECT_EQ(nodes.Find(file), nullptr);
+}
+
+TEST(Nodes, AFullTableTakesNoMore) {
+  const std::unique_ptr<NodeTable> table = NodeTable::Create(1u << 20).value();
+  Nodes nodes(*table);
+  std::uint64_t last = 0;
+  for (int i = 0; const NodeRef node = nodes.Enter(std::to_string(i), File("1")); ++i) {
+    last = node->id;
+  }
+  EXPECT_GT(last, 5'000u);
+  nodes.Forget(last, 1);
+  EXPECT_NE(nodes.Enter("x", File("1")), nullptr);
+  EXPECT_EQ(nodes.Enter("y", File("1")), nullptr);
 }
 
 TEST(Inode, IsThePathsAndNeverReserved) {

@@ -1,12 +1,11 @@
 #include "mount/session.h"
 
-#include <linux/fuse.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "mount/pending_signals.h"
 
@@ -88,62 +87,40 @@ bool InFlight::AwaitWatched(const std::stop_token& stop) {
   return !stop.stop_requested();
 }
 
-Session::Session(UniqueFd device, Filesystem& filesystem)
-    : channel_(std::make_shared<KernelChannel>(std::move(device))),
+Session::Session(Channels channels, Filesystem& filesystem)
+    : channels_(std::move(channels)),
       filesystem_(filesystem),
       in_flight_([](std::uint32_t tid) { return IsAskedToEnd(tid); }) {}
 
 Session::~Session() = default;
 
-Result<std::unique_ptr<Session>> Session::Start(UniqueFd device, Filesystem& filesystem) {
-  std::unique_ptr<Session> session(new Session(std::move(device), filesystem));
-  if (Status negotiated = session->Negotiate(); !negotiated.ok()) return negotiated.error();
+std::unique_ptr<Session> Session::Start(Channels channels, Filesystem& filesystem) {
+  CHECK(!channels.empty());
+  std::unique_ptr<Session> session(new Session(std::move(channels), filesystem));
   session->StartThread();
   session->group_.Run("fuse-watch",
                       [&own = *session](const std::stop_token& stop) { own.Watch(stop); });
   return session;
 }
 
-Status Session::Negotiate() {
-  std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer{};
-  while (true) {
-    const Result<std::span<const std::byte>> bytes = channel_->Receive(buffer);
-    if (!bytes.ok()) return bytes.error();
-    const Result<Request> request = ParseRequest(bytes.value());
-    if (!request.ok()) return request.error();
-    const std::uint64_t unique = request.value().unique;
-    const auto* const init = std::get_if<InitCall>(&request.value().call);
-    if (init == nullptr) {
-      channel_->AnswerError(unique, EIO);
-      return Error(Code::kUnavailable, "the kernel's first request was not INIT");
-    }
-    if (init->major < kFuseMajor || (init->major == kFuseMajor && init->minor < kFuseMinorMin)) {
-      channel_->AnswerError(unique, EPROTO);
-      return Error(Code::kUnavailable, "the kernel speaks FUSE " + std::to_string(init->major) +
-                                           '.' + std::to_string(init->minor) +
-                                           "; Linux 5.4 or later is needed");
-    }
-    const bool is_newer = init->major > kFuseMajor;  // It asks again in our version.
-    channel_->Answer(unique, EncodeInit(*init));
-    if (!is_newer) return {};
-  }
+bool Session::IsTurning() {
+  MutexLock lock(mutex_);
+  return std::exchange(taken_before_, taken_) != taken_ || idle_ > 0;
 }
 
 void Session::StartThread() {
+  std::size_t number = 0;
   {
     MutexLock lock(mutex_);
     if (ended_ || threads_ == kThreadsMax) return;
-    ++threads_;
+    number = threads_++;
     ++idle_;
   }
-  group_.Run("fuse", [this](const std::stop_token&) { Serve(); });
+  const std::shared_ptr<KernelChannel>& channel = channels_[number % channels_.size()];
+  group_.Run("fuse", [this, &channel](const std::stop_token&) { Serve(channel); });
 }
 
-void Session::Serve() {
-  std::shared_ptr<KernelChannel> channel = channel_;
-  if (Result<UniqueFd> clone = channel_->Clone(); clone.ok()) {
-    channel = std::make_shared<KernelChannel>(std::move(clone).value());
-  }
+void Session::Serve(const std::shared_ptr<KernelChannel>& channel) {
   std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer{};
   while (true) {
     const Result<std::span<const std::byte>> bytes = channel->Receive(buffer);
@@ -183,6 +160,7 @@ void Session::Take(const std::shared_ptr<KernelChannel>& channel,
     Log(Level::kError, "a request that cannot be read", {{"error", request.error().message()}});
     MutexLock lock(mutex_);
     --idle_;
+    ++taken_;
     return;
   }
   const bool is_quick = !WantsAnswer(request.value());
@@ -190,6 +168,7 @@ void Session::Take(const std::shared_ptr<KernelChannel>& channel,
   if (is_quick) {
     MutexLock lock(mutex_);
     --idle_;
+    ++taken_;
   }
   Do(*channel, request.value());
 }
@@ -201,6 +180,7 @@ bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
   {
     MutexLock lock(mutex_);
     --idle_;
+    ++taken_;
     const bool must_listen = idle_ == 0 && threads_ == kThreadsMax;
     const bool must_wait = is_for_bytes && reading_ >= kReadingMax;
     std::deque<Received>& waiting = is_for_bytes ? waiting_for_bytes_ : waiting_;

@@ -76,13 +76,16 @@ class Session {
   // ahead for it.
   static constexpr std::size_t kWaitingMax = 4096;
 
-  // `device` is a descriptor of /dev/fuse that was mounted. The kernel's first request is answered
-  // here. `filesystem` outlives this.
-  // Errors: kUnavailable: unmounted at once, or the kernel is too old.
-  static Result<std::unique_ptr<Session>> Start(UniqueFd device, Filesystem& filesystem);
+  using Channels = std::vector<std::shared_ptr<KernelChannel>>;
+
+  // `channels`, at least one, are of one mount. `filesystem` outlives this.
+  static std::unique_ptr<Session> Start(Channels channels, Filesystem& filesystem);
 
   // The mount must have ended (Wait): nothing else stops the threads.
   ~Session();
+
+  // Whether requests are received: a thread listens, or has taken one since the last call.
+  bool IsTurning() EXCLUDES(mutex_);
 
   // Waits for the end of the mount; false if `until` or `stop` came first.
   bool Wait(Deadline until, const std::stop_token& stop) EXCLUDES(mutex_);
@@ -96,11 +99,10 @@ class Session {
     std::stop_token stop;
   };
 
-  Session(UniqueFd device, Filesystem& filesystem);
+  Session(Channels channels, Filesystem& filesystem);
 
-  Status Negotiate();
   void StartThread() EXCLUDES(mutex_);
-  void Serve() EXCLUDES(mutex_);
+  void Serve(const std::shared_ptr<KernelChannel>& channel) EXCLUDES(mutex_);
   // Looks again and again at what was interrupted and not ended.
   void Watch(const std::stop_token& stop) EXCLUDES(mutex_);
   // Serves a request that came while this thread was idle.
@@ -116,7 +118,7 @@ class Session {
   std::optional<Received> NextWaiting() EXCLUDES(mutex_);
   void Do(KernelChannel& channel, const Request& request) EXCLUDES(mutex_);
 
-  const std::shared_ptr<KernelChannel> channel_;
+  const Channels channels_;
   Filesystem& filesystem_;
   InFlight in_flight_;
   Mutex mutex_;
@@ -125,7 +127,9 @@ class Session {
   std::deque<Received> waiting_for_bytes_ GUARDED_BY(mutex_);
   std::size_t reading_ GUARDED_BY(mutex_) = 0;
   std::size_t threads_ GUARDED_BY(mutex_) = 0;
-  std::size_t idle_ GUARDED_BY(mutex_) = 0;  // Threads that receive, or are about to.
+  std::size_t idle_ GUARDED_BY(mutex_) = 0;     // Threads that receive, or are about to.
+  std::uint64_t taken_ GUARDED_BY(mutex_) = 0;  // Requests that a thread stopped listening for.
+  std::uint64_t taken_before_ GUARDED_BY(mutex_) = 0;
   bool ended_ GUARDED_BY(mutex_) = false;
   TaskGroup group_;  // Last: uses all of the above.
 };

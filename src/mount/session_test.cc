@@ -14,6 +14,7 @@
 
 #include "base/deadline.h"
 #include "base/temporary_directory.h"
+#include "mount/connection.h"
 
 namespace forebay {
 namespace {
@@ -45,7 +46,8 @@ class SessionTest : public testing::Test {
     ASSERT_EQ(mkdir((directory_ + "/sub").c_str(), 0755), 0);
     client_ = Client::Create({}).value();
     filesystem_ = std::make_unique<Filesystem>(
-        *client_, FilesystemOptions{.root = "file://" + directory_ + "/", .ownership = {}});
+        *client_, *table_,
+        FilesystemOptions{.root = "file://" + directory_ + "/", .ownership = {}});
     std::array<int, 2> pair{};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
     kernel_.Reset(pair[0]);
@@ -55,7 +57,8 @@ class SessionTest : public testing::Test {
     init.max_readahead = 1u << 17;
     init.flags = 0xFFFFFFFF;
     Send(FUSE_INIT, 0, TextOf(init));
-    session_ = Session::Start(UniqueFd(pair[1]), *filesystem_).value();
+    const Connection connection = Connection::Settle(UniqueFd(pair[1]), true).value();
+    session_ = Session::Start(connection.channels(), *filesystem_);
     init_ = Receive().second.As<fuse_init_out>();
   }
   void TearDown() override {
@@ -106,6 +109,7 @@ class SessionTest : public testing::Test {
 
   const TemporaryDirectory folder_;
   const std::string& directory_ = folder_.path();
+  const std::unique_ptr<NodeTable> table_ = NodeTable::Create(1u << 20).value();
   std::unique_ptr<Client> client_;
   std::unique_ptr<Filesystem> filesystem_;
   UniqueFd kernel_;

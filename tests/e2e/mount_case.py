@@ -15,16 +15,30 @@ class MountTest(harness.ForebayTest):
         self.at = self.dir / "m"
         self.at.mkdir()
 
-    def mount(self, url, *flags, at=None, env=None):
-        """A mount in the foreground: its process."""
+    def mount(self, url, *flags, at=None, env=None, stderr=None):
+        """A mount in the foreground: its supervisor's process."""
         at = at or self.at
         process = self.start_forebay("mount", url, at, "--foreground", "--state-dir", self.state,
-                                     *flags, env=env, stdout=subprocess.PIPE)
+                                     *flags, env=env, stdout=subprocess.PIPE, stderr=stderr)
         self.addCleanup(self.take_off, at)
         line = process.stdout.readline().decode()
         if not line.startswith("mounted "):
             raise AssertionError(f"mount ended with {process.wait(timeout=20)}")
         return process
+
+    @staticmethod
+    def daemon_of(process):
+        """The pid of what serves the mount of `process`; None: nothing, just now."""
+        pid = process.pid
+        try:
+            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return int(children[0]) if children else None
+
+    @staticmethod
+    def take_off_by_force(at):
+        subprocess.run(["umount", "-f", "-l", str(at)], capture_output=True)
 
     @staticmethod
     def take_off(at):

@@ -342,8 +342,12 @@ class Lifetime(mount_case.MountTest):
     def test_what_a_crash_leaves_is_cleared(self):
         root = self.make_tree(TREE)
         process = self.mount(f"file://{root}")
+        daemon = self.daemon_of(process)
+        os.kill(daemon, signal.SIGSTOP)  # It could still unmount.
         process.kill()
         process.wait()
+        os.kill(daemon, signal.SIGKILL)
+        harness.wait_until(lambda: call(os.stat, self.at) == errno.ENOTCONN, "the daemon's end")
         self.assertEqual(call(os.stat, self.at), errno.ENOTCONN)
         self.check(self.forebay("mount", f"file://{root}", self.at), 1, "umount")
         self.check(self.run_forebay("umount", self.at), 0)
@@ -416,10 +420,9 @@ class Waiting(mount_case.MountTest):
         self.assertEqual(reader.wait(timeout=20), -signal.SIGKILL)
         self.assertLess(time.monotonic() - began, 3)
 
-    @staticmethod
-    def blocked_threads(mount):
+    def blocked_threads(self, mount):
         """How many threads of the mount there are, and how many of them wait for the store."""
-        tasks = [task for task in pathlib.Path(f"/proc/{mount.pid}/task").iterdir()
+        tasks = [task for task in pathlib.Path(f"/proc/{self.daemon_of(mount)}/task").iterdir()
                  if (task / "comm").read_text() == "fuse\n"]
         waits = [(task / "wchan").read_text() for task in tasks]
         return len(tasks), sum(wait.startswith(("futex", "poll")) for wait in waits)

@@ -1,0 +1,40 @@
+// Connection: a mount's descriptors of /dev/fuse, and what was settled with the kernel, once. It
+// outlives the processes that serve the mount.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "io/unique_fd.h"
+#include "mount/session.h"
+
+namespace forebay {
+
+// Thread safety: none.
+class Connection {
+ public:
+  // `device` was mounted. Answers the kernel's first request. With `may_resend` false it is as
+  // before Linux 6.9. Errors: kUnavailable: unmounted at once, or the kernel is too old.
+  static Result<Connection> Settle(UniqueFd device, bool may_resend);
+
+  // For a session of this process, or of a child. Whatever was received through them is lost with
+  // the last descriptor of the channel: so they are kept here.
+  const Session::Channels& channels() const { return channels_; }
+
+  // The process that served is gone: the kernel sends again what that left unanswered, or, if it
+  // cannot, ends it with ECONNABORTED. Never blocks.
+  void Recover();
+
+ private:
+  // As many as threads that meet at one lock are few.
+  static constexpr int kChannels = 16;
+
+  Connection() = default;
+
+  // Nothing is received through it if there are clones.
+  std::shared_ptr<KernelChannel> original_;
+  Session::Channels channels_;
+  bool can_resend_ = false;
+};
+
+}  // namespace forebay
