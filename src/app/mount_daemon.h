@@ -5,8 +5,8 @@
 
 #include "app/context.h"
 #include "app/mount_choices.h"
-#include "mount/connection.h"
 #include "mount/filesystem.h"
+#include "mount/fuse_connection.h"
 #include "mount/node_table.h"
 
 namespace forebay {
@@ -16,7 +16,7 @@ int TryMount(const Context& context, const MountChoices& choices);
 
 // What outlives a daemon. All of it is older than the process.
 struct MountedRoot {
-  const Connection& connection;
+  const FuseConnection& connection;
   NodeTable& nodes;
   FilesystemOptions options;
   std::string directory;  // Where it is mounted.

@@ -75,7 +75,7 @@ void TellMounted(const Context& context, const MountChoices& choices, const Moun
 
 // Keeps a process that serves it. The exit code.
 int Keep(const Context& context, Supervisor& supervisor, const MountChoices& choices,
-         Connection& connection, const MountedRoot& mounted) {
+         FuseConnection& connection, const MountedRoot& mounted) {
   // The files of whoever started this are not to be kept busy.
   if (chdir("/") != 0) Log(Level::kWarning, "chdir", {{"error", std::strerror(errno)}});
   const Supervisor::Ending ending = supervisor.Keep(
@@ -104,7 +104,8 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
                                    .allow_other = choices.allow_other,
                                    .root_mode = choices.directory_mode});
   if (!device.ok()) return Failed(context, device.error());
-  Result<Connection> connection = Connection::Settle(std::move(device).value(), choices.may_resend);
+  Result<FuseConnection> connection =
+      FuseConnection::Settle(std::move(device).value(), choices.may_resend);
   if (!connection.ok()) {
     static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
     return Failed(context, connection.error());

@@ -1,5 +1,5 @@
-// Connection: a mount's descriptors of /dev/fuse, and what was settled with the kernel, once. It
-// outlives the processes that serve the mount.
+// FuseConnection: a mount's descriptors of /dev/fuse, and what was settled with the kernel, once.
+// It outlives the processes that serve the mount.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@
 namespace forebay {
 
 // Thread safety: none.
-class Connection {
+class FuseConnection {
  public:
   // `device` was mounted. Answers the kernel's first request. With `may_resend` false it is as
   // before Linux 6.9. Errors: kUnavailable: unmounted at once, or the kernel is too old.
-  static Result<Connection> Settle(UniqueFd device, bool may_resend);
+  static Result<FuseConnection> Settle(UniqueFd device, bool may_resend);
 
   // For a session of this process, or of a child. Whatever was received through them is lost with
   // the last descriptor of the channel: so they are kept here.
@@ -29,7 +29,7 @@ class Connection {
   // As many as threads that meet at one lock are few.
   static constexpr int kChannels = 16;
 
-  Connection() = default;
+  FuseConnection() = default;
 
   // Nothing is received through it if there are clones.
   std::shared_ptr<KernelChannel> original_;

@@ -1,4 +1,4 @@
-#include "mount/connection.h"
+#include "mount/fuse_connection.h"
 
 #include <array>
 #include <cerrno>
@@ -42,8 +42,8 @@ Result<InitCall> Negotiate(KernelChannel& channel) {
 
 }  // namespace
 
-Result<Connection> Connection::Settle(UniqueFd device, bool may_resend) {
-  Connection connection;
+Result<FuseConnection> FuseConnection::Settle(UniqueFd device, bool may_resend) {
+  FuseConnection connection;
   connection.original_ = std::make_shared<KernelChannel>(std::move(device));
   const Result<InitCall> offered = Negotiate(*connection.original_);
   if (!offered.ok()) return offered.error();
@@ -57,7 +57,7 @@ Result<Connection> Connection::Settle(UniqueFd device, bool may_resend) {
   return connection;
 }
 
-void Connection::Recover() {
+void FuseConnection::Recover() {
   if (can_resend_ && original_->AskToResend().ok()) return;
   if (channels_.front() == original_) return;
   for (const std::shared_ptr<KernelChannel>& channel : channels_) {
