@@ -106,11 +106,15 @@ class FakeWorker : public WorkerLink {
     MutexLock lock(mutex_);
     stopped_ = true;
   }
-  // Lives again.
+  // Lives again, and answers what it was asked meanwhile.
   void Wake() EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     stopped_ = false;
     last_heard_ = Clock::now();
+    for (auto& [id, held] : std::exchange(held_, {})) {
+      held.trick = Trick::kServe;
+      Answer(held);
+    }
   }
   std::uint64_t asked_epoch() const { return epoch_; }
   void FailLookups(Code code) EXCLUDES(mutex_) {
