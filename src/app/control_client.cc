@@ -134,10 +134,6 @@ int Failed(const Context& context, const Error& error) {
   return ExitCodeOf(error);
 }
 
-std::string DatasetObject(const std::string& name) {
-  return "dataset.data.fluid.io/" + name;
-}
-
 std::string DatasetName::Target(const std::string& suffix) const {
   return fmt::format("/v1/datasets/{}{}?namespace={}", PercentEncode(name), suffix,
                      PercentEncode(name_space));

@@ -46,9 +46,6 @@ int ExitCodeOf(const Error& error);
 // Complains and returns that code.
 int Failed(const Context& context, const Error& error);
 
-// "dataset.data.fluid.io/NAME".
-std::string DatasetObject(const std::string& name);
-
 // A dataset as people name it: "NAME" with --namespace, or "NAME.NAMESPACE".
 struct DatasetName {
   std::string name;

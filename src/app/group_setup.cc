@@ -136,7 +136,7 @@ Result<ControlOptions> ControlOptionsOf(const Context& context) {
   options.worker_arguments = [options, settings](const std::string& name) {
     return WorkerArguments(options, settings, name);
   };
-  options.remove_tier = [dir = options.state_dir](const std::string& name) {
+  options.remove_leftovers = [dir = options.state_dir](const std::string& name) {
     return RemoveLeftovers(dir, name);
   };
   return options;

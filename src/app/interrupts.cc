@@ -1,31 +1,18 @@
 #include "app/interrupts.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 
 #include "app/context.h"
-#include "base/check.h"
 #include "base/deadline.h"
+#include "io/end_signals.h"
 
 namespace forebay {
 
-Interrupts::Interrupts(std::chrono::milliseconds grace) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction action = {};
-    sigaction(signal, nullptr, &action);
-    // Shells ignore SIGINT for `forebay worker &` in a script; who sends it there means it.
-    if (signal != SIGHUP || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
-  }
-  CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
-  signals_.Reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  CHECK(signals_.get() >= 0);
+Interrupts::Interrupts(std::chrono::milliseconds grace) : signals_(BlockEndSignals()) {
   watcher_.Run("interrupts", [this, grace](std::stop_token) { Watch(grace); });
 }
 

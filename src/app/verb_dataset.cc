@@ -10,6 +10,7 @@
 #include "app/verbs.h"
 #include "app/views.h"
 #include "base/wall_clock.h"
+#include "spec/document.h"
 
 namespace forebay {
 namespace {

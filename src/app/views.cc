@@ -4,10 +4,10 @@
 
 #include <set>
 
-#include "app/control_client.h"
 #include "app/output.h"
 #include "app/table.h"
 #include "base/units.h"
+#include "spec/document.h"
 
 namespace forebay {
 namespace {

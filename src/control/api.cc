@@ -42,10 +42,6 @@ DatasetKey NameOf(const HttpQuestion& question, const std::string& name) {
   return {QueryOr(question, "namespace", "default"), name};
 }
 
-std::string ObjectOf(const DatasetKey& name) {
-  return "dataset.data.fluid.io/" + name.name;
-}
-
 // Over TCP they would be readable on the way.
 WithSecrets SecretsOver(const HttpQuestion& question) {
   return question.over_unix ? WithSecrets::kYes : WithSecrets::kNo;
@@ -94,7 +90,7 @@ Result<HttpReply> Api::DeleteDataset(const DatasetRecord& dataset) {
   if (!deleted.ok()) return std::move(deleted).error();
   Announce();
   parts_.events.Add({.reason = "DatasetDeleted",
-                     .object = ObjectOf(dataset.name),
+                     .object = DatasetObject(dataset.name.name),
                      .namespace_name = dataset.name.namespace_name,
                      .message = "deleted; workers forget its blocks"});
   return JsonReply(R"({"result":"deleted"})");
@@ -220,7 +216,7 @@ void Api::TellOfChange(const DatasetRecord& dataset, DatasetChange change) {
   const std::optional<NotBoundReason>& not_bound = dataset.not_bound;
   parts_.events.Add({.warning = not_bound.has_value(),
                      .reason = not_bound ? not_bound->reason : "DatasetReady",
-                     .object = ObjectOf(dataset.name),
+                     .object = DatasetObject(dataset.name.name),
                      .namespace_name = dataset.name.namespace_name,
                      .message = not_bound ? not_bound->message : std::string(ChangeName(change))});
 }
@@ -334,7 +330,7 @@ Result<HttpReply> Api::Evict(const HttpQuestion& question, const DatasetRecord& 
   parts_.inventory.BlocksChanged(dataset.uid);
   parts_.events.Add({.warning = !silent.empty(),
                      .reason = "Evicted",
-                     .object = ObjectOf(dataset.name),
+                     .object = DatasetObject(dataset.name.name),
                      .namespace_name = dataset.name.namespace_name,
                      .message = fmt::format("{} by `evict`", FormatSize(report.bytes))});
   return JsonReply(JsonText(

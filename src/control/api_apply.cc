@@ -105,7 +105,7 @@ Result<HttpReply> Api::Apply(const HttpQuestion& question) {
     if (const auto* dataset = std::get_if<DatasetSpec>(&documents[i].spec)) {
       const std::optional<NotBoundReason> not_bound = NotBound(*dataset);
       results.push_back(ResultOf(
-          "dataset.data.fluid.io/" + dataset->name, dataset->namespace_name, outcome,
+          DatasetObject(dataset->name), dataset->namespace_name, outcome,
           not_bound ? fmt::format("NotBound ({}): {}", not_bound->reason, not_bound->message)
                     : ""));
     } else {
@@ -136,7 +136,7 @@ Result<HttpReply> Api::DeleteDocuments(const HttpQuestion& question) {
     std::string name_space;
     forebay::Status deleted;
     if (const auto* dataset = std::get_if<DatasetSpec>(&document.spec)) {
-      object = "dataset.data.fluid.io/" + dataset->name;
+      object = DatasetObject(dataset->name);
       name_space = dataset->namespace_name;
       deleted = parts_.datasets.Delete({dataset->namespace_name, dataset->name});
     } else {

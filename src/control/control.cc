@@ -82,7 +82,7 @@ void DrainLauncher(Launcher& launcher, const ControlOptions& options, Deadline d
   const Deadline killed_by = Clock::now() + kKillWait;
   while (runs() && Clock::now() < killed_by) Pause(kDrainPoll);
   for (const LaunchedProcess& process : launcher.Observe()) {
-    const Status removed = options.remove_tier(process.name);
+    const Status removed = options.remove_leftovers(process.name);
     if (!removed.ok()) {
       Log(Level::kWarning, "tier not removed", {{"error", removed.error().message()}});
     }
@@ -287,7 +287,7 @@ void Control::State::ApplyPlan() {
   }
   for (const auto& [name, process] : processes) {
     if (process.running || wanted.contains(name)) continue;
-    const Status removed = options.remove_tier(name);
+    const Status removed = options.remove_leftovers(name);
     if (!removed.ok()) continue;  // Tried again in the next round.
     launcher->Forget(name);
   }

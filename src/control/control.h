@@ -29,7 +29,7 @@ struct ControlOptions {
   // What the local worker `name` is started with.
   std::function<std::vector<std::string>(const std::string& name)> worker_arguments;
   // Removes what the local worker `name`, which is gone for good, left in memory and its sockets.
-  std::function<Status(const std::string& name)> remove_tier;
+  std::function<Status(const std::string& name)> remove_leftovers;
   std::uint32_t workers = 2;                       // Local ones that shall run.
   std::uint32_t block_bytes_max = 4u << 20;        // What the workers' tiers can take.
   std::string version;                             // Of this program, for status.

@@ -262,42 +262,53 @@ void Inventory::Work(DatasetUid uid, const std::stop_token& stop) {
 
 void Inventory::List(DatasetUid uid, const DatasetPointer& dataset, const std::stop_token& stop) {
   Result<DatasetListing> listed = pool_.List(*dataset, Clock::now() + kListTimeout, stop);
-  MutexLock lock(mutex_);
-  Entry& entry = entries_.at(uid);
-  if (!listed.ok()) return NoteFailure(entry, listed.error());
-  entry.refreshed = dataset->refreshed;
-  NoteListing(entry, std::move(listed).value());
+  if (!listed.ok()) return NoteFailure(uid, listed.error());
+  bool had_failed = false;
+  {
+    MutexLock lock(mutex_);
+    Entry& entry = entries_.at(uid);
+    entry.refreshed = dataset->refreshed;
+    had_failed = NoteListing(entry, std::move(listed).value());
+  }
+  if (had_failed) TellListed(*dataset);
 }
 
-void Inventory::NoteFailure(Entry& entry, const Error& error) {
+void Inventory::NoteFailure(DatasetUid uid, const Error& error) {
   constexpr std::uint32_t kDoublings = 5;
-  if (entry.failures == 0) {
-    events_.Add({.warning = true,
-                 .reason = "ListingFailed",
-                 .object = "dataset.data.fluid.io/" + entry.dataset->name.name,
-                 .namespace_name = entry.dataset->name.namespace_name,
-                 .message = error.message()});
+  DatasetPointer first_of;
+  {
+    MutexLock lock(mutex_);
+    Entry& entry = entries_.at(uid);
+    if (entry.failures == 0) first_of = entry.dataset;
+    const std::chrono::seconds pause(1 << std::min(entry.failures++, kDoublings));
+    entry.list_not_before = Clock::now() + std::min(pause, kFailureMax);
+    entry.problem = error.message();
+    entry.problem_code = error.code();
+    entry.failed_at = Clock::now();
+    entry.refresh_since = Deadline::min();  // Who asked is told.
   }
-  const std::chrono::seconds pause(1 << std::min(entry.failures++, kDoublings));
-  entry.list_not_before = Clock::now() + std::min(pause, kFailureMax);
-  entry.problem = error.message();
-  entry.problem_code = error.code();
-  entry.failed_at = Clock::now();
-  entry.refresh_since = Deadline::min();  // Who asked is told.
+  if (first_of == nullptr) return;
+  events_.Add({.warning = true,
+               .reason = "ListingFailed",
+               .object = DatasetObject(first_of->name.name),
+               .namespace_name = first_of->name.namespace_name,
+               .message = error.message()});
 }
 
-void Inventory::NoteListing(Entry& entry, DatasetListing listing) {
-  if (entry.failures > 0) {
-    events_.Add({.reason = "Listed",
-                 .object = "dataset.data.fluid.io/" + entry.dataset->name.name,
-                 .namespace_name = entry.dataset->name.namespace_name,
-                 .message = "the store answers again"});
-  }
-  entry.failures = 0;
+bool Inventory::NoteListing(Entry& entry, DatasetListing listing) {
+  const bool had_failed = std::exchange(entry.failures, 0) > 0;
   entry.problem.clear();
   entry.listing = std::make_shared<const DatasetListing>(std::move(listing));
   entry.dirty = true;
   entry.count_not_before = Deadline::min();
+  return had_failed;
+}
+
+void Inventory::TellListed(const DatasetRecord& dataset) {
+  events_.Add({.reason = "Listed",
+               .object = DatasetObject(dataset.name.name),
+               .namespace_name = dataset.name.namespace_name,
+               .message = "the store answers again"});
 }
 
 void Inventory::MakeSnapshot(DatasetUid uid, const DatasetPointer& dataset,
@@ -315,21 +326,22 @@ void Inventory::MakeSnapshot(DatasetUid uid, const DatasetPointer& dataset,
     Result<SnapshotTree> tree = pool_.ListNow(*dataset, began + kListTimeout, stop);
     Result<SnapshotPointer> made =
         tree.ok() ? Store(*dataset, std::move(tree).value()) : std::move(tree).error();
-    if (!made.ok()) {
-      MutexLock lock(mutex_);
-      return NoteFailure(entries_.at(uid), made.error());
-    }
+    if (!made.ok()) return NoteFailure(uid, made.error());
     snapshot = std::move(made).value();
     DatasetsChanged();  // It was counted.
   }
   DatasetListing listing = ListingOf(*snapshot, began);
-  MutexLock lock(mutex_);
-  Entry& entry = entries_.at(uid);
-  if (!IsPinned(*entry.dataset)) return snapshots_.Remove(uid);  // Not any more.
-  NoteListing(entry, std::move(listing));
-  entry.refreshed = snapshot->key().refreshed;
-  entry.snapshot = std::move(snapshot);
-  changed_.NotifyAll();
+  bool had_failed = false;
+  {
+    MutexLock lock(mutex_);
+    Entry& entry = entries_.at(uid);
+    if (!IsPinned(*entry.dataset)) return snapshots_.Remove(uid);  // Not any more.
+    had_failed = NoteListing(entry, std::move(listing));
+    entry.refreshed = snapshot->key().refreshed;
+    entry.snapshot = std::move(snapshot);
+    changed_.NotifyAll();
+  }
+  if (had_failed) TellListed(*dataset);
 }
 
 // Every snapshot has a count of its own, also one that replaces a file that was lost: so nobody

@@ -127,8 +127,10 @@ class Inventory {
   // What was just listed, as a snapshot that outlives this process. Errors: those of
   // SnapshotFiles::Stage and DatasetTable::RefreshFrom.
   Result<SnapshotPointer> Store(const DatasetRecord& dataset, SnapshotTree tree);
-  void NoteFailure(Entry& entry, const Error& error) REQUIRES(mutex_);
-  void NoteListing(Entry& entry, DatasetListing listing) REQUIRES(mutex_);
+  void NoteFailure(DatasetUid uid, const Error& error) EXCLUDES(mutex_);
+  // Whether the listing before failed.
+  static bool NoteListing(Entry& entry, DatasetListing listing);
+  void TellListed(const DatasetRecord& dataset) EXCLUDES(mutex_);
   void CountOne(DatasetUid uid, const DatasetPointer& dataset,
                 std::shared_ptr<const DatasetListing> listing, const std::stop_token& stop)
       EXCLUDES(mutex_);

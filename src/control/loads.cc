@@ -34,10 +34,6 @@ bool Finished(LoadPhase phase) {
          phase == LoadPhase::kCancelled;
 }
 
-std::string ObjectOf(const LoadRecord& view) {
-  return fmt::format("dataset.data.fluid.io/{}", view.target.dataset.name);
-}
-
 }  // namespace
 
 std::string_view LoadPhaseName(LoadPhase phase) {
@@ -159,6 +155,7 @@ Result<LoadRecord> Loads::SetPhase(const std::string& id, LoadPhase phase,
   Status stored = Store(view);
   if (!stored.ok()) return std::move(stored).error();
   load.view = view;
+  load.began = Deadline::max();  // Should it go on, it has its time again.
   load.stop.request_stop();
   changed_.NotifyAll();
   return view;
@@ -226,12 +223,10 @@ void Loads::RunThread(const std::stop_token& stop) {
       began = load.began;
       view = load.view;
     }
-    const Status outcome = Execute(view, began, load_stop);
-    if (outcome.ok() || outcome.error().code() != Code::kOverloaded) {
-      if (!stop.stop_requested()) End(id, outcome);
-    } else {
-      Postpone(id, outcome.error().message());
-    }
+    const auto files = Target(view, began, load_stop);
+    if (files.ok() && !files.value()) continue;
+    const Status outcome = files.ok() ? Execute(view, *files.value(), load_stop) : files.error();
+    if (!stop.stop_requested()) End(id, outcome);
   }
 }
 
@@ -244,21 +239,23 @@ void Loads::Postpone(const std::string& id, const std::string& reason) {
   changed_.NotifyAll();
 }
 
-Result<std::vector<ListedFile>> Loads::Target(const LoadRecord& load, Deadline began,
-                                              const DatasetRecord& dataset,
-                                              const std::stop_token& stop) {
+Result<std::optional<std::vector<ListedFile>>> Loads::Target(const LoadRecord& load, Deadline began,
+                                                             const std::stop_token& stop) {
   const LoadTarget& target = load.target;
+  const DatasetPointer dataset = parts_.datasets.Find(target.dataset);
+  if (dataset == nullptr) return Error(Code::kNotFound, "the dataset was deleted");
   Result<DatasetCountPointer> count =
-      parts_.inventory.CountFrom(dataset.uid, began, Clock::now() + kListTurn, stop);
+      parts_.inventory.CountFrom(dataset->uid, began, Clock::now() + kListTurn, stop);
   if (!count.ok() && count.error().code() == Code::kDeadlineExceeded) {
-    const ListingProblem problem = parts_.inventory.Problem(dataset.uid);
+    const ListingProblem problem = parts_.inventory.Problem(dataset->uid);
     const Deadline now = Clock::now();
     const bool hopeless = problem.failed_at >= began && IsPermanent(problem.error.code());
     const bool failing = problem.failed_at != Deadline::min();
     if (hopeless || now > began + (failing ? kListFailureMax : kListWait)) {
       return Error(problem.error).Within("the dataset cannot be listed");
     }
-    return Error(Code::kOverloaded, "waits for the listing: " + count.error().message());
+    Postpone(load.id, "waits for the listing: " + count.error().message());
+    return std::optional<std::vector<ListedFile>>();
   }
   if (!count.ok()) return std::move(count).error();
   std::vector<ListedFile> files;
@@ -281,7 +278,7 @@ Result<std::vector<ListedFile>> Loads::Target(const LoadRecord& load, Deadline b
   stored.reason.clear();
   stored.total_bytes = total_bytes;
   stored.total_files = files.size();
-  return files;
+  return std::optional(std::move(files));
 }
 
 void Loads::Progress(const std::string& id, std::uint64_t done_bytes) {
@@ -309,7 +306,8 @@ void Loads::Wait(std::chrono::milliseconds time, const std::stop_token& stop) {
 
 // Counts what is held, verified, fills what is not, and counts again: what was evicted meanwhile is
 // asked for once more, and then named.
-Status Loads::Execute(const LoadRecord& load, Deadline began, const std::stop_token& stop) {
+Status Loads::Execute(const LoadRecord& load, const std::vector<ListedFile>& files,
+                      const std::stop_token& stop) {
   const std::string& id = load.id;
   const LoadTarget& target = load.target;
   const DatasetPointer dataset = parts_.datasets.Find(target.dataset);
@@ -318,24 +316,22 @@ Status Loads::Execute(const LoadRecord& load, Deadline began, const std::stop_to
     Status raised = parts_.datasets.RaiseReplicas(target.dataset, target.replicas);
     if (!raised.ok()) return raised;
   }
-  const Result<std::vector<ListedFile>> files = Target(load, began, *dataset, stop);
-  if (!files.ok()) return files.error();
   std::map<std::string, std::string> reasons;
   for (int round = 0; round <= kRounds; ++round) {
-    const Result<std::vector<std::uint64_t>> held = parts_.pool.CountHeld(
-        *dataset, files.value(), /*verify=*/true, Clock::now() + kCountTimeout, stop);
+    const Result<std::vector<std::uint64_t>> held =
+        parts_.pool.CountHeld(*dataset, files, /*verify=*/true, Clock::now() + kCountTimeout, stop);
     if (!held.ok()) return held.error();
     std::vector<ListedFile> missing;
     std::uint64_t held_bytes = 0;
-    for (std::size_t i = 0; i < files.value().size(); ++i) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
       held_bytes += held.value()[i];
-      if (held.value()[i] < files.value()[i].attributes.size) missing.push_back(files.value()[i]);
+      if (held.value()[i] < files[i].attributes.size) missing.push_back(files[i]);
     }
     Progress(id, held_bytes);
     {
       MutexLock lock(mutex_);
       LoadRecord& view = loads_.at(id).view;
-      view.done_files = files.value().size() - missing.size();
+      view.done_files = files.size() - missing.size();
       view.missing = missing.size();
       view.missing_files.clear();
       for (const ListedFile& file : missing) {
@@ -356,7 +352,7 @@ Status Loads::Execute(const LoadRecord& load, Deadline began, const std::stop_to
                   .bytes_per_second_max = target.bytes_per_second_max,
                   .progress = [&](std::uint64_t bytes) { Progress(id, held_bytes + bytes); }};
     const Result<std::vector<FillFailure>> filled =
-        parts_.pool.Fill(*dataset, target.replicas > 1 ? files.value() : missing, fill, stop);
+        parts_.pool.Fill(*dataset, target.replicas > 1 ? files : missing, fill, stop);
     if (!filled.ok()) return filled.error();
     reasons.clear();
     for (const FillFailure& failure : filled.value()) reasons[failure.path] = failure.reason;
@@ -397,7 +393,7 @@ void Loads::End(const std::string& id, const Status& outcome) {
   }
   parts_.events.Add({.warning = !outcome.ok(),
                      .reason = outcome.ok() ? "DataLoadComplete" : "DataLoadFailed",
-                     .object = ObjectOf(view),
+                     .object = DatasetObject(view.target.dataset.name),
                      .namespace_name = view.target.dataset.namespace_name,
                      .message = outcome.ok()
                                     ? fmt::format("{}: {} in {} files are held and verified", id,

@@ -101,11 +101,11 @@ class Loads {
   explicit Loads(Parts parts) : parts_(parts) {}
   std::map<std::string, Load>::iterator NextDue(Deadline& due) REQUIRES(mutex_);
   void RunThread(const std::stop_token& stop) EXCLUDES(mutex_);
-  // kOverloaded: not listed yet; to be tried again.
-  Status Execute(const LoadRecord& load, Deadline began, const std::stop_token& stop)
-      EXCLUDES(mutex_);
-  Result<std::vector<ListedFile>> Target(const LoadRecord& load, Deadline began,
-                                         const DatasetRecord& dataset, const std::stop_token& stop)
+  Status Execute(const LoadRecord& load, const std::vector<ListedFile>& files,
+                 const std::stop_token& stop) EXCLUDES(mutex_);
+  // What is to be loaded. Nothing: it is not listed yet, and the load waits for another turn.
+  Result<std::optional<std::vector<ListedFile>>> Target(const LoadRecord& load, Deadline began,
+                                                        const std::stop_token& stop)
       EXCLUDES(mutex_);
   void Postpone(const std::string& id, const std::string& reason) EXCLUDES(mutex_);
   void Wait(std::chrono::milliseconds time, const std::stop_token& stop) EXCLUDES(mutex_);

@@ -70,7 +70,7 @@ Json ConditionsOf(const DatasetRecord& dataset, const Known& known) {
   return conditions;
 }
 
-Json DatasetObject(const DatasetRecord& dataset, const Known& known, const DatasetTotals& figures,
+Json DatasetStatus(const DatasetRecord& dataset, const Known& known, const DatasetTotals& figures,
                    const std::string& group) {
   Json object = {{"name", dataset.name.name},
                  {"namespace", dataset.name.namespace_name},
@@ -129,7 +129,7 @@ std::string DatasetList(const StatusParts& parts, const StatusFilter& filter) {
     if (!filter.dataset.empty() && name.name != filter.dataset) continue;
     const auto found = figures.find(dataset->uid);
     if (datasets.size() > 1) datasets += ',';
-    datasets += JsonText(DatasetObject(*dataset, parts.inventory.Look(*dataset),
+    datasets += JsonText(DatasetStatus(*dataset, parts.inventory.Look(*dataset),
                                        found == figures.end() ? DatasetTotals() : found->second,
                                        parts.facts.name));
   }
@@ -189,7 +189,7 @@ std::string DatasetsJson(const StatusParts& parts, const StatusFilter& filter) {
 std::string DatasetJson(const StatusParts& parts, const DatasetRecord& dataset) {
   const std::map<DatasetUid, DatasetTotals> figures = parts.members.Figures();
   const auto found = figures.find(dataset.uid);
-  return JsonText(DatasetObject(dataset, parts.inventory.Look(dataset),
+  return JsonText(DatasetStatus(dataset, parts.inventory.Look(dataset),
                                 found == figures.end() ? DatasetTotals() : found->second,
                                 parts.facts.name));
 }

@@ -125,10 +125,11 @@ void Session::Serve(const std::shared_ptr<KernelChannel>& channel) {
   while (true) {
     const Result<std::span<const std::byte>> bytes = channel->Receive(buffer);
     if (!bytes.ok()) break;
-    Take(channel, bytes.value());
-    while (std::optional<Received> next = NextWaiting()) {
-      const Result<Request> request = ParseRequest(next->bytes);
-      if (request.ok()) Do(*next->channel, request.value());
+    bool for_bytes = Take(channel, bytes.value());
+    while (std::optional<Received> next = NextWaiting(for_bytes)) {
+      const Request request = ParseRequest(next->bytes).value();  // It was parsed before it waited.
+      Do(*next->channel, request);
+      for_bytes = IsForBytes(request);
     }
   }
   MutexLock lock(mutex_);
@@ -153,7 +154,7 @@ void Session::Watch(const std::stop_token& stop) {
   }
 }
 
-void Session::Take(const std::shared_ptr<KernelChannel>& channel,
+bool Session::Take(const std::shared_ptr<KernelChannel>& channel,
                    std::span<const std::byte> bytes) {
   const Result<Request> request = ParseRequest(bytes);
   if (!request.ok()) {
@@ -161,16 +162,17 @@ void Session::Take(const std::shared_ptr<KernelChannel>& channel,
     MutexLock lock(mutex_);
     --idle_;
     ++taken_;
-    return;
+    return false;
   }
   const bool is_quick = !WantsAnswer(request.value());
-  if (!is_quick && HandOn(channel, bytes, request.value())) return;
+  if (!is_quick && HandOn(channel, bytes, request.value())) return false;
   if (is_quick) {
     MutexLock lock(mutex_);
     --idle_;
     ++taken_;
   }
   Do(*channel, request.value());
+  return IsForBytes(request.value());
 }
 
 bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
@@ -197,11 +199,12 @@ bool Session::HandOn(const std::shared_ptr<KernelChannel>& channel,
   return false;
 }
 
-std::optional<Session::Received> Session::NextWaiting() {
+std::optional<Session::Received> Session::NextWaiting(bool for_bytes) {
   std::optional<Received> next;
   bool starts_one = false;
   {
     MutexLock lock(mutex_);
+    reading_ -= for_bytes ? 1 : 0;
     const bool may_read = !waiting_for_bytes_.empty() && reading_ < kReadingMax;
     // The last one that listens takes nothing from the others.
     const bool must_listen = idle_ == 0 && threads_ == kThreadsMax;
@@ -259,9 +262,6 @@ void Session::Do(KernelChannel& channel, const Request& request) {
     channel.Answer(request.unique, answer.body);
   }
   filesystem_.Recycle(std::move(answer));
-  if (!IsForBytes(request)) return;
-  MutexLock lock(mutex_);
-  --reading_;
 }
 
 bool Session::Wait(Deadline until, const std::stop_token& stop) {

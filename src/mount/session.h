@@ -105,8 +105,8 @@ class Session {
   void Serve(const std::shared_ptr<KernelChannel>& channel) EXCLUDES(mutex_);
   // Looks again and again at what was interrupted and not ended.
   void Watch(const std::stop_token& stop) EXCLUDES(mutex_);
-  // Serves a request that came while this thread was idle.
-  void Take(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes)
+  // Serves a request that came while this thread was idle. Whether that was one for bytes.
+  bool Take(const std::shared_ptr<KernelChannel>& channel, std::span<const std::byte> bytes)
       EXCLUDES(mutex_);
   // Hands it on, because this is the last thread that listens, or enough of them wait for bytes.
   // False: this thread is to do it.
@@ -114,9 +114,10 @@ class Session {
               const Request& request) EXCLUDES(mutex_);
   // Answers those of the waiting that were interrupted.
   void DropInterrupted() EXCLUDES(mutex_);
-  // A thread ends its request. What waits for one, or, with nullopt, nothing: it counts as idle.
-  std::optional<Received> NextWaiting() EXCLUDES(mutex_);
-  void Do(KernelChannel& channel, const Request& request) EXCLUDES(mutex_);
+  // A thread ends its request, which was `for_bytes` or not. What waits for one, or, with nullopt,
+  // nothing: it counts as idle.
+  std::optional<Received> NextWaiting(bool for_bytes) EXCLUDES(mutex_);
+  void Do(KernelChannel& channel, const Request& request);
 
   const Channels channels_;
   Filesystem& filesystem_;

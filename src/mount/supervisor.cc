@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -13,8 +12,8 @@
 #include <cerrno>
 #include <csignal>
 
-#include "base/check.h"
 #include "base/log.h"
+#include "io/end_signals.h"
 
 namespace forebay {
 namespace {
@@ -44,18 +43,7 @@ void LogDeath(int status, int short_lives) {
 
 }  // namespace
 
-Supervisor::Supervisor() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction action = {};
-    sigaction(signal, nullptr, &action);
-    if (signal != SIGHUP || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
-  }
-  CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
-  signals_.Reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  CHECK(signals_.get() >= 0);
-}
+Supervisor::Supervisor() : signals_(BlockEndSignals()) {}
 
 std::optional<Supervisor::Child> Supervisor::Start(const Body& body) {
   std::array<int, 2> ends{};

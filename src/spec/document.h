@@ -117,6 +117,11 @@ std::string ToJson(const RuntimeSpec& spec);
 Result<DatasetSpec> DatasetFromJson(const std::string& json);
 Result<RuntimeSpec> RuntimeFromJson(const std::string& json);
 
+// How kubectl names it: "dataset.data.fluid.io/NAME".
+inline std::string DatasetObject(const std::string& name) {
+  return "dataset.data.fluid.io/" + name;
+}
+
 // Why a dataset cannot be bound, whatever the group does.
 struct NotBoundReason {
   std::string reason;   // "JuiceFSCloudVolume", "SchemeNotSupported", "NoMounts".

@@ -358,6 +358,18 @@ class Datasets(group_case.GroupTest):
 
 
 class Loads(group_case.GroupTest):
+    def slow_load(self, files, rate):
+        """The id of a load of so many files of a block each, which takes some seconds."""
+        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(files)})
+        self.up(1)
+        self.create("prices", root, "--block-size", "1MiB")
+        return self.ok("load", "prices", "--throttle", rate, "--detach").decode().split()[-1]
+
+    def await_complete(self, load):
+        harness.wait_until(
+            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
+        self.await_ratio("prices", 1.0)
+
     def test_more_than_fits_is_named(self):
         root = self.old_tree({f"f{i}": content(4 * MIB, i) for i in range(12)})
         self.up(1, memory="24MiB")
@@ -369,10 +381,7 @@ class Loads(group_case.GroupTest):
         self.assertGreater(load["missing"], 0)
 
     def test_pause_resume_cancel(self):
-        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(8)})
-        self.up(1)
-        self.create("prices", root, "--block-size", "1MiB")
-        load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
+        load = self.slow_load(8, "1MiB")
         self.ok("load-pause", load)
         self.assertEqual(self.api.get(f"/v1/loads/{load}")[1]["phase"], "Paused")
         self.assertEqual(self.api.post(f"/v1/loads/{load}/resume")[1]["phase"], "Running")
@@ -381,37 +390,22 @@ class Loads(group_case.GroupTest):
         self.assertEqual(self.api.post(f"/v1/loads/{load}/resume")[0], 409)
 
     def test_a_load_goes_on_after_control_died(self):
-        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(6)})
-        self.up(1)
-        self.create("prices", root, "--block-size", "1MiB")
-        load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
+        load = self.slow_load(6, "1MiB")
         self.kill_control()
         self.up(1)
-        harness.wait_until(
-            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
-        self.await_ratio("prices", 1.0)
+        self.await_complete(load)
 
     def test_a_load_goes_on_after_its_worker_died(self):
-        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(6)})
-        self.up(1)
-        self.create("prices", root, "--block-size", "1MiB")
-        load = self.ok("load", "prices", "--throttle", "1MiB", "--detach").decode().split()[-1]
+        load = self.slow_load(6, "1MiB")
         self.await_status(lambda s: s["loads"][0]["doneBytes"] > 0, "a first block")
         os.kill(self.workers()["default-0"]["pid"], signal.SIGKILL)
-        harness.wait_until(
-            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
-        self.await_ratio("prices", 1.0)
+        self.await_complete(load)
 
     def test_what_is_evicted_during_a_load_is_loaded_again(self):
-        root = self.old_tree({f"f{i}": content(MIB, i) for i in range(6)})
-        self.up(1)
-        self.create("prices", root, "--block-size", "1MiB")
-        load = self.ok("load", "prices", "--throttle", "2MiB", "--detach").decode().split()[-1]
+        load = self.slow_load(6, "2MiB")
         self.await_status(lambda s: s["loads"][0]["doneBytes"] > 0, "a first block")
         self.ok("evict", "prices")
-        harness.wait_until(
-            lambda: self.api.get(f"/v1/loads/{load}")[1]["phase"] == "Complete", "load", 60)
-        self.await_ratio("prices", 1.0)
+        self.await_complete(load)
 
 
 if __name__ == "__main__":

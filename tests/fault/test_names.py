@@ -9,7 +9,7 @@ import urllib.parse
 
 from pool_case import TESTS, Fault, PoolTest, harness
 
-MOTO = os.environ.get("FOREBAY_MOTO", str(TESTS.parent / "build/venv/bin/moto_server"))
+MOTO = os.environ.get("FOREBAY_MOTO", str(TESTS.parent / "build/tools/moto/bin/moto_server"))
 XML_ERROR = "<Error><Code>{}</Code><Message>by the fault proxy</Message></Error>"
 
 
@@ -18,7 +18,7 @@ class Moto:
 
     def __init__(self, test):
         if not os.access(MOTO, os.X_OK):
-            test.fail(f"no moto at {MOTO}; set FOREBAY_MOTO")
+            test.fail(f"no moto at {MOTO}; tools/setup/moto installs it")
         self.port = harness.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         process = subprocess.Popen([MOTO, "-H", "127.0.0.1", "-p", str(self.port)],

@@ -138,7 +138,7 @@ def is_green(killer, timeout_s):
         env["FOREBAY_BINARY"] = executable("forebay")
     # What tools/setup brought lies in the tree itself, not in its copy.
     env.setdefault("FOREBAY_VERSITYGW", str(ROOT / "build" / "tools" / "versitygw"))
-    env.setdefault("FOREBAY_MOTO", str(ROOT / "build" / "venv" / "bin" / "moto_server"))
+    env.setdefault("FOREBAY_MOTO", str(ROOT / "build/tools/moto/bin/moto_server"))
     return run(list(killer.argv), timeout_s, env)[0] == 0
 
 
