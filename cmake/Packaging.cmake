@@ -4,8 +4,10 @@
 include(GNUInstallDirs)
 install(TARGETS forebay RUNTIME DESTINATION bin)
 install(FILES deploy/systemd/forebay-control.service deploy/systemd/forebay-worker.service
+              deploy/systemd/forebay-near.service
         DESTINATION /lib/systemd/system)
-install(FILES deploy/etc/control.yaml deploy/etc/worker.yaml DESTINATION /etc/forebay)
+install(FILES deploy/etc/control.yaml deploy/etc/worker.yaml deploy/etc/near.yaml
+        DESTINATION /etc/forebay)
 install(FILES deploy/etc/environment DESTINATION /etc/forebay PERMISSIONS OWNER_READ OWNER_WRITE)
 install(FILES README.md SEMANTICS.md DESTINATION share/doc/forebay)
 

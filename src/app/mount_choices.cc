@@ -63,12 +63,17 @@ Status TakeOption(std::string_view option, MountChoices& choices) {
     choices.may_resend = false;
     return {};
   }
+  if (option == "nopassthrough") {
+    choices.may_pass_through = false;
+    return {};
+  }
   if (key == "uid") return SetId("-o uid", value, choices.uid);
   if (key == "gid") return SetId("-o gid", value, choices.gid);
   if (option == "rw") return Invalid("-o rw: mounts are read-only; write ro, or leave it out");
   if (key.starts_with("x-") || std::ranges::find(kTaken, option) != kTaken.end()) return {};
   return Invalid(
-      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N, noresend or "
+      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N, noresend, "
+                  "nopassthrough or "
                   "options of mount(8)",
                   option));
 }
@@ -117,6 +122,7 @@ Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& use
                        .uid = user.uid,
                        .gid = user.gid};
   if (Status taken = TakeOptions(context, choices); !taken.ok()) return taken.error();
+  if (settings.Has("near-memory")) choices.near_memory_bytes = settings.Size("near-memory");
   if (settings.Has("uid")) {
     if (Status set = SetId("--uid", settings.Text("uid"), choices.uid); !set.ok()) {
       return set.error();

@@ -18,7 +18,9 @@ struct MountChoices {
   std::string root;    // The URL of what is mounted, ending in '/'.
   std::string source;  // What df(1) shows: the name, or the URL.
   bool allow_other = false;
-  bool may_resend = true;  // False: as on kernels that cannot send requests again.
+  bool may_resend = true;               // False: as on kernels that cannot send requests again.
+  bool may_pass_through = true;         // False: as on kernels that cannot read from other files.
+  std::uint64_t near_memory_bytes = 0;  // Of a near worker of its own; 0: none.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t file_mode = 0;

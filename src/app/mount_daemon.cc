@@ -73,11 +73,13 @@ int TryMount(const Context& context, const MountChoices& choices) {
 int ServeMount(const Context& context, const MountChoices& choices, const MountedRoot& mounted,
                int beats) {
   const Interrupts interrupts(std::chrono::milliseconds(0));
-  const Result<std::unique_ptr<Client>> client = ConnectPool(context, std::array{choices.root});
+  const Result<std::unique_ptr<Client>> client =
+      ConnectPool(context, std::array{choices.root}, mounted.near_socket);
   if (!client.ok()) return WrongInput(context, client.error());
-  Filesystem filesystem(*client.value(), mounted.nodes, mounted.options);
-  const std::unique_ptr<Session> session =
-      Session::Start(mounted.connection.channels(), filesystem);
+  const FuseConnection& connection = mounted.connection;
+  Filesystem filesystem(*client.value(), mounted.nodes, mounted.options,
+                        connection.can_pass_through() ? connection.channels().front() : nullptr);
+  const std::unique_ptr<Session> session = Session::Start(connection.channels(), filesystem);
   const Pulse pulse(beats, [&session] { return session->IsTurning(); });
   TurnMessages(context);
   if (!session->Wait(Clock::time_point::max(), interrupts.token())) {

@@ -19,8 +19,9 @@ struct MountedRoot {
   const FuseConnection& connection;
   NodeTable& nodes;
   FilesystemOptions options;
-  std::string directory;  // Where it is mounted.
-  std::string device;     // "MAJOR:MINOR" of the mount, or empty: it is gone.
+  std::string directory;    // Where it is mounted.
+  std::string device;       // "MAJOR:MINOR" of the mount, or empty: it is gone.
+  std::string near_socket;  // Of the near worker, or empty: there is none.
 };
 
 // Serves it until it is unmounted, or a signal comes: then takes it off, and serves on what is open

@@ -93,7 +93,8 @@ Result<GroupAddress> GroupOf(const Context& context) {
                       .snapshots = state.value() + "/snapshots"};
 }
 
-Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through through) {
+Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through through,
+                                             const std::string& near_socket) {
   if (context.settings.Has("members")) {
     return Invalid(
         "--members: a dataset is read through its group; leave it out, or name the "
@@ -104,6 +105,7 @@ Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through thr
   Result<std::unique_ptr<GroupDirectory>> directory = MakeControlDirectory(address.value());
   if (!directory.ok()) return std::move(directory).error().Within("--control");
   ClientOptions options;
+  options.near_socket = near_socket;
   options.group = std::move(directory).value();
   if (through == Through::kStore) {
     options.group = std::make_unique<StoresOnly>(std::move(options.group));
@@ -112,10 +114,13 @@ Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through thr
 }
 
 Result<std::unique_ptr<Client>> Connect(const Context& context, std::span<const std::string> urls,
-                                        Through through) {
+                                        Through through, const std::string& near_socket = "") {
   if (Status checked = CheckUrls(urls); !checked.ok()) return checked.error();
-  if (!urls.empty() && IsDatasetUrl(urls.front())) return ConnectGroup(context, through);
+  if (!urls.empty() && IsDatasetUrl(urls.front())) {
+    return ConnectGroup(context, through, near_socket);
+  }
   ClientOptions options;
+  options.near_socket = near_socket;
   Result<MembersFile> members = MembersOf(context);
   if (!members.ok()) return std::move(members).error();
   options.members = std::move(members).value();
@@ -153,8 +158,9 @@ Status CheckUrls(std::span<const std::string> urls) {
 }
 
 Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
-                                            std::span<const std::string> urls) {
-  return Connect(context, urls, Through::kWorkers);
+                                            std::span<const std::string> urls,
+                                            const std::string& near_socket) {
+  return Connect(context, urls, Through::kWorkers, near_socket);
 }
 
 Result<std::unique_ptr<Client>> ConnectStore(const Context& context,

@@ -25,9 +25,11 @@ Status CheckUrls(std::span<const std::string> urls);
 
 // A client of what `urls` name. For datasets: of the group of --control or --state-dir. For stores:
 // of the pool of --members, and without it straight from the store. Nothing starts if one of `urls`
-// is wrong. Errors: kInvalidArgument.
+// is wrong. `near_socket`: of the near worker that files are read from; empty: of none.
+// Errors: kInvalidArgument.
 Result<std::unique_ptr<Client>> ConnectPool(const Context& context,
-                                            std::span<const std::string> urls);
+                                            std::span<const std::string> urls,
+                                            const std::string& near_socket = "");
 
 // The same, but asks no worker.
 Result<std::unique_ptr<Client>> ConnectStore(const Context& context,

@@ -1,4 +1,4 @@
-// forebay mount NAME|URL DIR [--foreground] [-o OPTIONS]
+// forebay mount NAME|URL DIR [--foreground] [--near-memory SIZE] [-o OPTIONS]
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +10,7 @@
 #include "app/mount_background.h"
 #include "app/mount_choices.h"
 #include "app/mount_daemon.h"
+#include "app/mount_near.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/service_manager.h"
@@ -79,7 +80,8 @@ int Keep(const Context& context, Supervisor& supervisor, const MountChoices& cho
   // The files of whoever started this are not to be kept busy.
   if (chdir("/") != 0) Log(Level::kWarning, "chdir", {{"error", std::strerror(errno)}});
   const Supervisor::Ending ending = supervisor.Keep(
-      {.body = [&](int beats) { return ServeMount(context, choices, mounted, beats); },
+      {.what = "the mount's daemon",
+       .body = [&](int beats) { return ServeMount(context, choices, mounted, beats); },
        .on_first_beat = [&] { TellMounted(context, choices, mounted); },
        .on_death = [&connection] { connection.Recover(); }});
   if (ending == Supervisor::Ending::kInOrder) return kExitDone;
@@ -99,23 +101,34 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (tried != kExitDone) return tried.value_or(kExitFailed);
   const Result<std::unique_ptr<NodeTable>> nodes = NodeTable::Create();
   if (!nodes.ok()) return Failed(context, nodes.error());
+  const Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
+  if (!near.ok()) return WrongInput(context, near.error());
+  std::optional<NearKeeper> keeper;
+  if (near.value()) {
+    Result<NearKeeper> started = NearKeeper::Start(context, choices, *near.value());
+    if (!started.ok()) return Failed(context, started.error());
+    keeper.emplace(std::move(started).value());
+  }
   Result<UniqueFd> device = Mount({.directory = directory,
                                    .source = choices.source,
                                    .allow_other = choices.allow_other,
                                    .root_mode = choices.directory_mode});
   if (!device.ok()) return Failed(context, device.error());
-  Result<FuseConnection> connection =
-      FuseConnection::Settle(std::move(device).value(), choices.may_resend);
+  Result<FuseConnection> connection = FuseConnection::Settle(
+      std::move(device).value(),
+      {.may_resend = choices.may_resend, .may_pass_through = choices.may_pass_through});
   if (!connection.ok()) {
     static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
     return Failed(context, connection.error());
   }
   const std::optional<MountedAt> found = FindMount(directory);
-  const MountedRoot mounted{.connection = connection.value(),
-                            .nodes = *nodes.value(),
-                            .options = OptionsOf(context, choices),
-                            .directory = directory,
-                            .device = found ? found->device : ""};
+  const MountedRoot mounted{
+      .connection = connection.value(),
+      .nodes = *nodes.value(),
+      .options = OptionsOf(context, choices),
+      .directory = directory,
+      .device = found ? found->device : "",
+      .near_socket = near.value() ? near.value()->socket : SharedNearSocket(context, choices)};
   return Keep(context, supervisor, choices, connection.value(), mounted);
 }
 

@@ -1,11 +1,9 @@
 // forebay worker --name NAME --address ADDRESS --memory SIZE [--control URL | --members FILE]
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 
+#include "app/control_client.h"
 #include "app/interrupts.h"
 #include "app/output.h"
 #include "app/pool.h"
@@ -13,10 +11,8 @@
 #include "app/state_dir.h"
 #include "app/tier_place.h"
 #include "app/verbs.h"
-#include "app/version.h"
-#include "base/check.h"
+#include "app/worker_roles.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "base/units.h"
 #include "io/http_server.h"
 #include "worker/stores.h"
@@ -29,36 +25,7 @@ Error Invalid(std::string message) {
   return {Code::kInvalidArgument, std::move(message)};
 }
 
-// Thousands of readers need as many descriptors; the soft limit is low only for old programs' sake.
-void RaiseDescriptorLimit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-Result<Address> HttpAddress(const Context& context, const std::string& state) {
-  const Settings& settings = context.settings;
-  if (!settings.Has("http")) return PrepareSocketAddress(state, settings.Text("name"));
-  Result<Address> address = ParseAddress(settings.Text("http"));
-  if (!address.ok()) return std::move(address).error().Within("--http");
-  if (!address.value().is_local() && !settings.Switch("insecure")) {
-    return Invalid(
-        fmt::format("--http \"{}\": beyond loopback everybody can read it; add "
-                    "--insecure if the network is private, or listen on 127.0.0.1",
-                    address.value().text));
-  }
-  return address;
-}
-
-std::uint64_t MachineMemoryBytes() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page_bytes = sysconf(_SC_PAGESIZE);
-  CHECK(pages > 0 && page_bytes > 0);
-  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
-}
-
-Status CheckGiven(const Settings& settings) {
+Status CheckRing(const Settings& settings) {
   for (const auto& [key, example] :
        {std::pair{"name", "w-0"}, {"address", "127.0.0.1:7400"}, {"memory", "2GiB"}}) {
     if (!settings.Has(key)) {
@@ -80,9 +47,7 @@ void ChooseTier(const Settings& settings, const std::string& state, WorkerOption
     return;
   }
   options.own_mount = MayMount();
-  options.tier_directory = options.own_mount
-                               ? fmt::format("{}/{}/tier", state, options.name)
-                               : fmt::format("/dev/shm/forebay-{}/{}", geteuid(), options.name);
+  options.tier_directory = DefaultTierDirectory(state, options.name, options.own_mount);
 }
 
 // A fixed group.
@@ -143,30 +108,10 @@ Result<WorkerOptions> OptionsOf(const Context& context, const std::string& state
   return options;
 }
 
-// The directories of the default tier, also those that a crashed predecessor made. Those that hold
-// anything stay.
-void RemoveDefaultTier(const std::string& directory) {
-  rmdir(directory.c_str());
-  rmdir(std::filesystem::path(directory).parent_path().c_str());
-}
-
-HttpReply Answer(const HttpQuestion& question) {
-  if (question.path == "/healthz") return {.body = "ok\n"};
-  if (question.path == "/metrics") {
-    return {.body = Metrics().Text(), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-  }
-  return {.status = 404, .body = "there is /metrics and /healthz\n"};
-}
-
-int ExitCodeOf(const Error& error) {
-  return error.code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;
-}
-
-}  // namespace
-
-int RunWorkerVerb(const Context& context) {
+// A worker of the ring.
+int RunRing(const Context& context) {
   Interrupts interrupts(std::chrono::milliseconds(0));
-  if (const Status given = CheckGiven(context.settings); !given.ok()) {
+  if (const Status given = CheckRing(context.settings); !given.ok()) {
     return WrongInput(context, given.error());
   }
   const Result<std::string> state = StateDirectory(context);
@@ -187,13 +132,11 @@ int RunWorkerVerb(const Context& context) {
     Complain(context, worker.error().message());
     return ExitCodeOf(worker.error());
   }
-  Result<std::unique_ptr<HttpServer>> http = HttpServer::Start(http_address.value(), {}, Answer);
+  Result<std::unique_ptr<HttpServer>> http = ServeWorkerHttp(http_address.value());
   if (!http.ok()) {
-    Complain(context, "--http: " + http.error().message());
+    Complain(context, http.error().message());
     return ExitCodeOf(http.error());
   }
-  Metrics().SetGauge("forebay_build_info", "The version of this process.",
-                     {{"version", std::string(kVersion)}}, [] { return 1.0; });
   Log(Level::kInfo, "serving", {{"name", name}, {"http", http_address.value().text}});
   const Status joined = worker.value()->AwaitJoined(interrupts.token());
   if (!joined.ok() && joined.error().code() != Code::kCancelled) {
@@ -213,6 +156,15 @@ int RunWorkerVerb(const Context& context) {
   worker.value().reset();
   if (!context.settings.Has("tier-dir")) RemoveDefaultTier(tier_directory);
   return kExitDone;
+}
+
+}  // namespace
+
+int RunWorkerVerb(const Context& context) {
+  const std::string& role = context.settings.Text("role");
+  if (role == "ring") return RunRing(context);
+  if (role == "near") return RunNearRole(context);
+  return WrongInput(context, Invalid(fmt::format("--role \"{}\": write ring or near", role)));
 }
 
 }  // namespace forebay

@@ -97,8 +97,8 @@ const std::array kVerbs = {
          "--members a fixed one. SIGTERM and SIGINT stop it in order and drop "
          "the tier.\nCredentials of the store come from the environment, as for the AWS command "
          "line.",
-         {"name", "address", "memory", "control", "members", "block-size-max", "tier-dir", "http",
-          "insecure", "state-dir", "quiet", "config", "print-config"},
+         {"name", "address", "memory", "role", "control", "members", "block-size-max", "tier-dir",
+          "http", "insecure", "read-timeout", "state-dir", "quiet", "config", "print-config"},
          0,
          0,
          &RunWorkerVerb,
@@ -177,7 +177,7 @@ const std::array kVerbs = {
         "`forebay umount DIR`, or SIGTERM to its process. Root's mounts are readable by all users "
         "(allow_other, default_permissions).",
         Reading({"foreground", "options", "read-only", "allow-other", "uid", "gid", "file-mode",
-                 "dir-mode", "log", "namespace"}),
+                 "dir-mode", "near-memory", "log", "namespace"}),
         2, 2, &RunMountVerb, VerbGroup::kMount, "forebay mount prices /mnt/prices"},
     Verb{"umount",
          "DIR",

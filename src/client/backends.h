@@ -29,6 +29,7 @@ struct Backends {
   Stores stores;
   std::unique_ptr<Datasets> datasets;  // Null: without a group.
   UpstreamReads upstream_reads;
+  std::atomic<std::uint64_t> local_bytes = 0;
   std::atomic<std::uint64_t> peer_bytes = 0;
   std::atomic<std::uint64_t> upstream_bytes = 0;
   std::atomic<std::uint64_t> checksum_failures = 0;

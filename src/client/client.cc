@@ -9,6 +9,7 @@
 #include "client/backends.h"
 #include "client/fill.h"
 #include "client/lookups.h"
+#include "client/near_link.h"
 #include "client/open_file.h"
 #include "client/pool_questions.h"
 #include "client/read_files.h"
@@ -86,10 +87,22 @@ Datasets::Factory DatasetUpstreams(std::map<std::string, std::string> environmen
 struct Client::State {
   Backends backends;
   Lookups lookups{backends};
+  std::unique_ptr<NearLink> near = nullptr;
 };
 
 struct File::State {
   OpenFile file;
+  std::atomic<std::uint64_t>& local_bytes;
+  std::unique_ptr<NearFile> near = nullptr;
+
+  // From the near worker; nothing: it does not have it.
+  std::optional<std::size_t> ReadNear(std::uint64_t offset, std::span<std::byte> buffer,
+                                      Deadline deadline, const std::stop_token& stop) const {
+    if (!near) return std::nullopt;
+    const std::optional<std::size_t> read = near->Read(offset, buffer, deadline, stop);
+    if (read) local_bytes += *read;
+    return read;
+  }
 };
 
 Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
@@ -116,6 +129,9 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
                    .datasets = nullptr,
                    .upstream_reads = UpstreamReads(pace)}});
   Backends& backends = state->backends;
+  if (!options.near_socket.empty()) {
+    state->near = std::make_unique<NearLink>(std::move(options.near_socket));
+  }
   if (in_group) {
     backends.datasets =
         std::make_unique<Datasets>(std::move(options.group), backends.workers,
@@ -175,18 +191,28 @@ Result<std::unique_ptr<File>> Client::Open(const std::string& url, Deadline dead
   }
   return std::unique_ptr<File>(new File(std::unique_ptr<File::State>(new File::State{
       .file = OpenFile(state_->backends, state_->lookups, std::move(place).value(),
-                       std::move(attributes).value(), OpenFile::Binding::kFirstBytes)})));
+                       std::move(attributes).value(), OpenFile::Binding::kFirstBytes),
+      .local_bytes = state_->backends.local_bytes})));
 }
 
 Result<std::unique_ptr<File>> Client::OpenVersion(const std::string& url,
                                                   const Attributes& attributes, Deadline deadline,
                                                   std::stop_token stop) {
   CHECK(attributes.type == FileType::kFile);
+  Result<Place> place = state_->backends.Find(url, deadline, stop);
+  if (!place.ok()) return place.error();
+  return std::unique_ptr<File>(new File(std::unique_ptr<File::State>(new File::State{
+      .file = OpenFile(state_->backends, state_->lookups, std::move(place).value(), attributes,
+                       OpenFile::Binding::kOpened),
+      .local_bytes = state_->backends.local_bytes,
+      .near = state_->near ? state_->near->Open(url, attributes, deadline, stop) : nullptr})));
+}
+
+Result<FileKey> Client::KeyOf(const std::string& url, const Attributes& attributes,
+                              Deadline deadline, std::stop_token stop) {
   Result<Place> place = state_->backends.Find(url, deadline, std::move(stop));
   if (!place.ok()) return place.error();
-  return std::unique_ptr<File>(new File(std::unique_ptr<File::State>(
-      new File::State{.file = OpenFile(state_->backends, state_->lookups, std::move(place).value(),
-                                       attributes, OpenFile::Binding::kOpened)})));
+  return MakeFileVersion(place.value(), attributes)->key;
 }
 
 Status Client::ReadFiles(std::span<const FileToRead> files, FileSink& sink,
@@ -247,7 +273,8 @@ std::uint64_t Client::epoch() const {
 }
 
 SourceBytes Client::source_bytes() const {
-  return SourceBytes{.peer = state_->backends.peer_bytes,
+  return SourceBytes{.local = state_->backends.local_bytes,
+                     .peer = state_->backends.peer_bytes,
                      .upstream = state_->backends.upstream_bytes};
 }
 
@@ -262,13 +289,19 @@ const Attributes& File::attributes() const {
   return state_->file.attributes();
 }
 
+int File::whole() const {
+  return state_->near ? state_->near->whole() : -1;
+}
+
 Result<std::size_t> File::Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
                                std::stop_token stop) {
+  if (const auto read = state_->ReadNear(offset, buffer, deadline, stop)) return *read;
   return state_->file.Read(offset, buffer, deadline, stop);
 }
 
 Result<std::size_t> File::ReadAlone(std::uint64_t offset, std::span<std::byte> buffer,
                                     Deadline deadline, std::stop_token stop) {
+  if (const auto read = state_->ReadNear(offset, buffer, deadline, stop)) return *read;
   return state_->file.ReadAlone(offset, buffer, deadline, stop);
 }
 

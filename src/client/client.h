@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "client/group_directory.h"
 #include "cluster/members.h"
+#include "core/ids.h"
 #include "core/membership.h"
 #include "upstream/upstream.h"
 
@@ -40,13 +41,16 @@ struct ClientOptions {
   // Outstanding bytes of one reader, at most. At least two blocks are always allowed. More than
   // what is on its way only makes memory colder: 32 MiB was measured slower over loopback.
   std::uint64_t window_bytes_max = std::uint64_t{16} << 20;
+  // The socket of the near worker beside this process, from which OpenVersion's files are then read
+  // as far as it has them; empty: there is none.
+  std::string near_socket = {};
   // A worker that sent nothing of a block for this long is given up for that block.
   std::chrono::milliseconds stall_patience{2000};
 };
 
-// Where the bytes that readers got came from, since the client was made. `peer`: a worker's memory;
-// `upstream`: read from the store by this client, or by a worker because of this read; `local`
-// stays 0 until near workers exist.
+// Where the bytes that readers got came from, since the client was made. `local`: from the near
+// worker, who may have had to fetch them; `peer`: a worker's memory; `upstream`: read from the
+// store by this client, or by a worker because of this read.
 struct SourceBytes {
   std::uint64_t local = 0;
   std::uint64_t peer = 0;
@@ -90,7 +94,11 @@ class File {
   // the buffer's content is undefined.
   Result<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer, Deadline deadline,
                            std::stop_token stop);
-  // The same, but nothing more than the range is fetched, and reading ahead goes on undisturbed.
+  // A descriptor of all of the file's bytes, that can only read, if the near worker has them; else
+  // -1. Valid as long as this file.
+  int whole() const;
+  // The same as Read, but nothing more than the range is fetched, and reading ahead goes on
+  // undisturbed.
   Result<std::size_t> ReadAlone(std::uint64_t offset, std::span<std::byte> buffer,
                                 Deadline deadline, std::stop_token stop);
 
@@ -194,9 +202,14 @@ class Client {
 
   Result<std::unique_ptr<File>> Open(const std::string& url, Deadline deadline,
                                      std::stop_token stop);
-  // The version of `attributes`, which are a file's, and never another. Asks nobody about it.
+  // The version of `attributes`, which are a file's, and never another. Asks nobody about it but
+  // the near worker, which fetches a small file at once.
   Result<std::unique_ptr<File>> OpenVersion(const std::string& url, const Attributes& attributes,
                                             Deadline deadline, std::stop_token stop);
+
+  // What names this version of the file, in every cache.
+  Result<FileKey> KeyOf(const std::string& url, const Attributes& attributes, Deadline deadline,
+                        std::stop_token stop);
 
   // Reads whole files in order, overlapping them: attributes and blocks of the next files are on
   // their way while one is handed out. `read_timeout` is the deadline of each block, from its

@@ -25,6 +25,8 @@ constexpr std::chrono::nanoseconds kValidMax = 60s;
 constexpr std::size_t kHeadBytes = 64u << 10;
 constexpr std::size_t kHeadBytesMax = 8u << 20;  // Of all handles.
 constexpr std::size_t kBuffersKept = 8u << 20;
+// Smaller files stay in the kernel's pages, which are as fast and take no call to the kernel more.
+constexpr std::uint64_t kPassThroughBytesMin = 128u << 10;
 constexpr std::size_t kNameMax = 1024;  // The kernel refuses a listing with a longer one.
 
 constexpr std::string_view kXattrCached = "user.forebay.cached";
@@ -101,6 +103,7 @@ struct Filesystem::OpenFile {
 
   const NodeRef node;
   const std::unique_ptr<File> file;
+  std::optional<std::int32_t> backing = std::nullopt;  // Of Backings::Open, if that was asked.
   std::atomic<std::size_t>& head_bytes_of_all;
   Mutex mutex;
   std::vector<std::byte> head GUARDED_BY(mutex);
@@ -113,10 +116,12 @@ struct Filesystem::OpenDirectory {
   Listing listing;
 };
 
-Filesystem::Filesystem(Client& client, NodeTable& table, FilesystemOptions options)
+Filesystem::Filesystem(Client& client, NodeTable& table, FilesystemOptions options,
+                       std::shared_ptr<KernelChannel> channel)
     : client_(client),
       options_(std::move(options)),
       nodes_(table),
+      backings_(std::move(channel), nodes_, table),
       files_(FirstHandle(table)),
       directories_(FirstHandle(table)),
       buffers_(kBuffersKept) {
@@ -154,7 +159,9 @@ void Filesystem::Recycle(Answer answer) {
 }
 
 void Filesystem::Forget(const ForgetCall& call) {
-  for (const ForgetCall::Node& node : call.nodes) nodes_.Forget(node.node, node.lookups);
+  for (const ForgetCall::Node& node : call.nodes) {
+    nodes_.Forget(node.node, node.lookups, [this](KnownNode& last) { backings_.Forget(last); });
+  }
 }
 
 std::optional<NodeReply> Filesystem::Known(const std::string& path, const Looked& looked) {
@@ -221,21 +228,29 @@ Answer Filesystem::Do(const Request& request, const OpenCall& call, std::stop_to
   const NodeRef node = nodes_.Find(request.node);
   if (!node) return Failed(ESTALE);
   if (node->is_directory()) return Failed(EISDIR);
-  const Result<FileRef> file = OpenNode(node, stop);
-  if (!file.ok()) return Failed(ErrnoOf(file.error().code()));
-  if (node->attributes.size > 0) {
-    const Status read = ReadHead(*file.value(), std::move(stop));
-    // At ESTALE the kernel asks for the name again, and the program gets the new version.
-    if (!read.ok()) return Failed(ErrnoOf(read.error().code()));
+  const Result<FileRef> opened = OpenNode(node, stop);
+  if (!opened.ok()) return Failed(ErrnoOf(opened.error().code()));
+  OpenFile& file = *opened.value();
+  const int whole = node->attributes.size >= kPassThroughBytesMin ? file.file->whole() : -1;
+  file.backing = backings_.Open(*node, whole);
+  const bool is_buffered = *file.backing == Backings::kNone;
+  if (is_buffered && node->attributes.size > 0) {
+    const Status read = ReadHead(file, std::move(stop));
+    if (!read.ok()) {
+      backings_.Release(*node, *file.backing);
+      // At ESTALE the kernel asks for the name again, and the program gets the new version.
+      return Failed(ErrnoOf(read.error().code()));
+    }
   }
-  bool keep_pages = true;
+  bool keep_pages = is_buffered;
   if (WallClockNanoseconds() < SettledAtNanoseconds(node->attributes)) {
     node->has_young_pages = true;
     keep_pages = false;
   } else if (node->has_young_pages.exchange(false)) {
     keep_pages = false;
   }
-  return Bytes(EncodeOpen(files_.Add(file.value()), keep_pages));
+  return Bytes(EncodeOpen(
+      {.handle = files_.Add(opened.value()), .keep_pages = keep_pages, .backing = *file.backing}));
 }
 
 Result<Filesystem::FileRef> Filesystem::FindFile(const Request& request, std::uint64_t handle,
@@ -285,7 +300,8 @@ Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_to
 }
 
 Answer Filesystem::Do(const Request&, const ReleaseCall& call, std::stop_token) {
-  files_.Remove(call.handle);
+  const FileRef file = files_.Remove(call.handle);
+  if (file && file->backing) backings_.Release(*file->node, *file->backing);
   return {};
 }
 
@@ -293,7 +309,7 @@ Answer Filesystem::Do(const Request& request, const OpenDirectoryCall&, std::sto
   const NodeRef node = nodes_.Find(request.node);
   if (!node) return Failed(ESTALE);
   if (!node->is_directory()) return Failed(ENOTDIR);
-  return Bytes(EncodeOpen(directories_.Add(std::make_shared<OpenDirectory>(node)), false));
+  return Bytes(EncodeOpen({.handle = directories_.Add(std::make_shared<OpenDirectory>(node))}));
 }
 
 Filesystem::DirectoryRef Filesystem::FindDirectory(const Request& request, std::uint64_t handle) {

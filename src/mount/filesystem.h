@@ -16,7 +16,9 @@
 #include "base/result.h"
 #include "client/buffer_pool.h"
 #include "client/client.h"
+#include "mount/backings.h"
 #include "mount/handles.h"
+#include "mount/kernel_channel.h"
 #include "mount/nodes.h"
 #include "mount/reply.h"
 #include "mount/request.h"
@@ -44,8 +46,9 @@ struct Answer {
 class Filesystem {
  public:
   // `client` and `table` outlive this. What the kernel knows from a process before this one is in
-  // `table`.
-  Filesystem(Client& client, NodeTable& table, FilesystemOptions options);
+  // `table`. `channel`: of a mount whose kernel can read nodes from other files; else null.
+  Filesystem(Client& client, NodeTable& table, FilesystemOptions options,
+             std::shared_ptr<KernelChannel> channel = nullptr);
   ~Filesystem();
 
   // Blocks as long as the client does; cancelled by `stop` within 100 ms. Not for INIT, forgets and
@@ -93,6 +96,7 @@ class Filesystem {
   Client& client_;
   const FilesystemOptions options_;
   Nodes nodes_;
+  Backings backings_;
   Handles<OpenFile> files_;
   Handles<OpenDirectory> directories_;
   BufferPool buffers_;

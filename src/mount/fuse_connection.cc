@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t kHasResend = std::uint64_t{1} << 39;  // FUSE_HAS_RESEND of Linux 6.9.
 
 // What the kernel offers.
-Result<InitCall> Negotiate(KernelChannel& channel) {
+Result<InitCall> Negotiate(KernelChannel& channel, bool may_pass_through) {
   std::array<std::byte, KernelChannel::kRequestBufferBytes> buffer{};
   while (true) {
     const Result<std::span<const std::byte>> bytes = channel.Receive(buffer);
@@ -35,19 +35,21 @@ Result<InitCall> Negotiate(KernelChannel& channel) {
                                            "; Linux 5.4 or later is needed");
     }
     const bool is_newer = init->major > kFuseMajor;  // It asks again in our version.
-    channel.Answer(unique, EncodeInit(*init));
+    channel.Answer(unique, EncodeInit(*init, may_pass_through));
     if (!is_newer) return *init;
   }
 }
 
 }  // namespace
 
-Result<FuseConnection> FuseConnection::Settle(UniqueFd device, bool may_resend) {
+Result<FuseConnection> FuseConnection::Settle(UniqueFd device, const Choices& choices) {
   FuseConnection connection;
   connection.original_ = std::make_shared<KernelChannel>(std::move(device));
-  const Result<InitCall> offered = Negotiate(*connection.original_);
+  const Result<InitCall> offered = Negotiate(*connection.original_, choices.may_pass_through);
   if (!offered.ok()) return offered.error();
-  connection.can_resend_ = may_resend && (offered.value().flags & kHasResend) != 0;
+  connection.can_resend_ = choices.may_resend && (offered.value().flags & kHasResend) != 0;
+  connection.can_pass_through_ =
+      choices.may_pass_through && (offered.value().flags & kHasPassthrough) != 0;
   for (int i = 0; i < kChannels; ++i) {
     Result<UniqueFd> clone = connection.original_->Clone();
     if (!clone.ok()) break;

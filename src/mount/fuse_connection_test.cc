@@ -53,7 +53,7 @@ class ConnectionTest : public testing::Test {
 
 TEST_F(ConnectionTest, AsksForWhatADeadProcessLeft) {
   Ask(FUSE_INIT, 44, true);
-  FuseConnection connection = FuseConnection::Settle(std::move(device_), true).value();
+  FuseConnection connection = FuseConnection::Settle(std::move(device_), {}).value();
   EXPECT_EQ(Told(), 0);
   EXPECT_EQ(connection.channels().size(), 1u);  // A socket has no clones.
   connection.Recover();
@@ -62,7 +62,7 @@ TEST_F(ConnectionTest, AsksForWhatADeadProcessLeft) {
 
 TEST_F(ConnectionTest, ButOnlyAKernelThatCanDoSo) {
   Ask(FUSE_INIT, 38, false);
-  FuseConnection connection = FuseConnection::Settle(std::move(device_), true).value();
+  FuseConnection connection = FuseConnection::Settle(std::move(device_), {}).value();
   EXPECT_EQ(Told(), 0);
   connection.Recover();
   EXPECT_EQ(Told(), -1);
@@ -70,13 +70,13 @@ TEST_F(ConnectionTest, ButOnlyAKernelThatCanDoSo) {
 
 TEST_F(ConnectionTest, OldKernelsAreRefused) {
   Ask(FUSE_INIT, 30, false);
-  EXPECT_EQ(FuseConnection::Settle(std::move(device_), true).error().code(), Code::kUnavailable);
+  EXPECT_EQ(FuseConnection::Settle(std::move(device_), {}).error().code(), Code::kUnavailable);
   EXPECT_EQ(Told(), -EPROTO);
 }
 
 TEST_F(ConnectionTest, AnythingElseFirstIsRefused) {
   Ask(FUSE_STATFS, 44, true);
-  EXPECT_EQ(FuseConnection::Settle(std::move(device_), true).error().code(), Code::kUnavailable);
+  EXPECT_EQ(FuseConnection::Settle(std::move(device_), {}).error().code(), Code::kUnavailable);
   EXPECT_EQ(Told(), -EIO);
 }
 

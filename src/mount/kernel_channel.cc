@@ -13,6 +13,19 @@
 #include "base/log.h"
 
 namespace forebay {
+namespace {
+
+// struct fuse_backing_map of Linux 6.9, and its two calls.
+struct BackingMap {
+  std::int32_t fd;
+  std::uint32_t flags;
+  std::uint64_t padding;
+};
+constexpr auto kOpenBacking = static_cast<unsigned long>(_IOW(FUSE_DEV_IOC_MAGIC, 1, BackingMap));
+constexpr auto kCloseBacking =
+    static_cast<unsigned long>(_IOW(FUSE_DEV_IOC_MAGIC, 2, std::uint32_t));
+
+}  // namespace
 
 Result<UniqueFd> KernelChannel::Clone() const {
   UniqueFd clone(open("/dev/fuse", O_RDWR | O_CLOEXEC));
@@ -48,6 +61,18 @@ Status KernelChannel::AskToResend() {
     if (errno != EINTR) return Error(Code::kUnavailable, std::strerror(errno));
   }
   return {};
+}
+
+Result<std::int32_t> KernelChannel::OpenBacking(int fd) {
+  const BackingMap map{.fd = fd, .flags = 0, .padding = 0};
+  const int number = ioctl(device_.get(), kOpenBacking, &map);
+  if (number > 0) return number;
+  return Error(errno == EPERM ? Code::kDenied : Code::kUnavailable, std::strerror(errno));
+}
+
+void KernelChannel::CloseBacking(std::int32_t number) {
+  const auto closed = static_cast<std::uint32_t>(number);
+  ioctl(device_.get(), kCloseBacking, &closed);
 }
 
 void KernelChannel::Answer(std::uint64_t unique, std::span<const std::byte> body,

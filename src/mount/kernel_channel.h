@@ -39,6 +39,12 @@ class KernelChannel {
   // Asks the kernel to send again what was received and not answered, by whomever and through
   // whatever channel of this mount. Errors: kUnavailable: it cannot (before Linux 6.9).
   Status AskToResend();
+  // Has the kernel keep the file of `fd`, for nodes whose opens say that they are read from it.
+  // Returns its number in this mount, > 0; numbers are given in order. Errors: kDenied (only
+  // CAP_SYS_ADMIN may), kUnavailable (before Linux 6.9).
+  Result<std::int32_t> OpenBacking(int fd);
+  // What has it open keeps it. A number that is none does no harm.
+  void CloseBacking(std::int32_t number);
   // Answers with an error number from <cerrno>.
   void AnswerError(std::uint64_t unique, int error);
 

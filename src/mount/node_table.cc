@@ -24,6 +24,7 @@ struct NodeTable::Header {
   std::atomic<std::uint64_t> serial;
   std::atomic<std::uint64_t> last_id;
   std::atomic<std::uint64_t> chunks;  // In use.
+  std::atomic<std::int32_t> last_backing;
 };
 
 // Slots of one size: records, as many as fit.
@@ -62,6 +63,14 @@ NodeTable::Chunk& NodeTable::ChunkAt(std::uint64_t index) const {
 
 std::uint64_t NodeTable::serial() const {
   return header().serial;
+}
+
+std::int32_t NodeTable::last_backing() const {
+  return header().last_backing;
+}
+
+void NodeTable::set_last_backing(std::int32_t number) {
+  header().last_backing = number;
 }
 
 void NodeTable::Adopt(const std::function<void(Known)>& visit) {
@@ -111,6 +120,7 @@ NodeTable::Record* NodeTable::Add(std::string_view path, const Attributes& attri
   record.lookups = 1;
   record.size = attributes.size;
   record.mtime_ns = attributes.mtime_ns;
+  record.backing = 0;
   record.path_bytes = static_cast<std::uint32_t>(path.size());
   record.version_bytes = static_cast<std::uint16_t>(attributes.version.size());
   record.type = attributes.type;

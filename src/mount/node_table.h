@@ -21,8 +21,8 @@ namespace forebay {
 
 // Shared with children that are forked. One process at a time uses it, after Adopt.
 //
-// Thread safety: none, but for `lookups`. Memory: the path and the version, 40 bytes, and up to
-// half as much again; what is removed is used again, and never given back.
+// Thread safety: none, but for `lookups` and `backing`. Memory: the path and the version, 48 bytes,
+// and up to half as much again; what is removed is used again, and never given back.
 class NodeTable {
  public:
   // Of addresses; memory is used as records come. About 16 million of them.
@@ -33,6 +33,7 @@ class NodeTable {
     std::atomic<std::uint64_t> lookups;
     std::uint64_t size;
     std::int64_t mtime_ns;
+    std::atomic<std::int32_t> backing;  // Backings' number; below 0: it was being closed.
     std::uint32_t path_bytes;
     std::uint16_t version_bytes;
     FileType type;
@@ -54,6 +55,10 @@ class NodeTable {
   void Adopt(const std::function<void(Known)>& visit);
   // How many processes have adopted it.
   std::uint64_t serial() const;
+
+  // The newest number of a backing that was noted.
+  std::int32_t last_backing() const;
+  void set_last_backing(std::int32_t number);
 
   // With the next number, and one lookup. Null: the table is full, or the names are longer than
   // 60 KiB.

@@ -25,6 +25,9 @@ Nodes::Nodes(NodeTable& table) : table_(table) {
     by_name_.emplace(NameOf(known.path, known.attributes), id);
     auto node = std::make_shared<KnownNode>(id, std::move(known.path), std::move(known.attributes));
     node->has_young_pages = true;  // They may be: who knew is gone.
+    node->opens.is_adopted = true;
+    node->opens.backing = known.record.backing;
+    node->opens.recorded = &known.record.backing;
     by_id_.emplace(id, Known{std::move(node), &known.record});
   });
 }
@@ -42,6 +45,7 @@ NodeRef Nodes::Enter(const std::string& path, const Attributes& attributes) {
   NodeTable::Record* const record = table_.Add(path, kept);
   if (record == nullptr) return nullptr;
   NodeRef node = std::make_shared<KnownNode>(record->id, path, kept);
+  node->opens.recorded = &record->backing;
   by_name_.emplace(std::move(name), node->id);
   by_id_.emplace(node->id, Known{node, record});
   return node;
@@ -53,19 +57,25 @@ NodeRef Nodes::Find(std::uint64_t id) const {
   return found == by_id_.end() ? nullptr : found->second.node;
 }
 
-void Nodes::Forget(std::uint64_t id, std::uint64_t lookups) {
+void Nodes::Forget(std::uint64_t id, std::uint64_t lookups, const Visitor& last) {
   if (id == kRootNode) return;
-  NodeRef last;  // Destroyed without the lock.
+  NodeRef forgotten;  // Destroyed without the lock.
   MutexLock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
   NodeTable::Record& record = *found->second.record;
   record.lookups -= std::min<std::uint64_t>(record.lookups, lookups);
   if (record.lookups > 0) return;
+  last(*found->second.node);
   table_.Remove(record);
-  last = std::move(found->second.node);
-  by_name_.erase(NameOf(last->path, last->attributes));
+  forgotten = std::move(found->second.node);
+  by_name_.erase(NameOf(forgotten->path, forgotten->attributes));
   by_id_.erase(found);
+}
+
+void Nodes::Visit(const Visitor& visit) {
+  MutexLock lock(mutex_);
+  for (const auto& [id, known] : by_id_) visit(*known.node);
 }
 
 std::size_t Nodes::size() const {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -19,6 +20,16 @@ namespace forebay {
 
 inline constexpr std::uint64_t kRootNode = 1;
 
+// How a node is open now: Backings alone reads and changes this.
+struct NodeOpens {
+  std::uint32_t buffered = 0;                     // Handles that are read through us.
+  std::uint32_t passed_through = 0;               // Handles that the kernel reads from the backing.
+  std::int32_t backing = 0;                       // While it has one.
+  std::atomic<std::int32_t>* recorded = nullptr;  // The same in the table. Null: the root.
+  bool is_adopted = false;                        // There may be handles that are not counted.
+  bool is_forgotten = false;                      // `recorded` is another node's.
+};
+
 struct KnownNode {
   KnownNode(std::uint64_t own_id, std::string own_path, Attributes own_attributes)
       : id(own_id), path(std::move(own_path)), attributes(std::move(own_attributes)) {}
@@ -31,6 +42,7 @@ struct KnownNode {
 
   // The kernel may have pages that were read before the version's tag was settled.
   std::atomic<bool> has_young_pages = false;
+  NodeOpens opens;
 };
 using NodeRef = std::shared_ptr<KnownNode>;
 
@@ -45,8 +57,12 @@ class Nodes {
   NodeRef Enter(const std::string& path, const Attributes& attributes) EXCLUDES(mutex_);
   // Null: no such node (any more).
   NodeRef Find(std::uint64_t id) const EXCLUDES(mutex_);
-  // The kernel knows it `lookups` times less; at 0 it is forgotten. The root stays.
-  void Forget(std::uint64_t id, std::uint64_t lookups) EXCLUDES(mutex_);
+  using Visitor = std::function<void(KnownNode&)>;
+  // The kernel knows it `lookups` times less; at 0 it is forgotten, after `last`, which must not
+  // call this, was called with it. The root stays.
+  void Forget(std::uint64_t id, std::uint64_t lookups, const Visitor& last) EXCLUDES(mutex_);
+  // All nodes. `visit` must not call this.
+  void Visit(const Visitor& visit) EXCLUDES(mutex_);
   std::size_t size() const EXCLUDES(mutex_);
 
  private:

@@ -37,14 +37,14 @@ TEST(Nodes, ForgottenWhenAsOftenAsLookedUp) {
   Nodes nodes(*table);
   const std::uint64_t id = nodes.Enter("a", File("1"))->id;
   nodes.Enter("a", File("1"));
-  nodes.Forget(id, 1);
+  nodes.Forget(id, 1, [](KnownNode&) {});
   EXPECT_NE(nodes.Find(id), nullptr);
-  nodes.Forget(id, 1);
+  nodes.Forget(id, 1, [](KnownNode&) {});
   EXPECT_EQ(nodes.Find(id), nullptr);
-  nodes.Forget(id, 1);  // Once too often changes nothing.
+  nodes.Forget(id, 1, [](KnownNode&) {});  // Once too often changes nothing.
   EXPECT_EQ(nodes.size(), 1u);
   EXPECT_NE(nodes.Enter("a", File("1"))->id, id);  // Numbers are never used again.
-  nodes.Forget(kRootNode, 1000);
+  nodes.Forget(kRootNode, 1000, [](KnownNode&) {});
   EXPECT_NE(nodes.Find(kRootNode), nullptr);
 }
 
@@ -59,7 +59,7 @@ TEST(Nodes, AnotherProcessGoesOnWithThem) {
     nodes.Enter("d/a", File("1"));
     forgotten = nodes.Enter("d/b", File("1"))->id;
     nodes.Enter("d", directory);
-    nodes.Forget(forgotten, 1);
+    nodes.Forget(forgotten, 1, [](KnownNode&) {});
   }
   Nodes nodes(*table);
   EXPECT_EQ(table->serial(), 2u);
@@ -72,9 +72,9 @@ TEST(Nodes, AnotherProcessGoesOnWithThem) {
   EXPECT_EQ(nodes.Enter("d/a", File("1")), found);
   EXPECT_TRUE(nodes.Enter("d", directory)->is_directory());
   EXPECT_GT(nodes.Enter("d/b", File("1"))->id, forgotten);  // Numbers are never used again.
-  nodes.Forget(file, 2);
+  nodes.Forget(file, 2, [](KnownNode&) {});
   EXPECT_EQ(nodes.Find(file), found);
-  nodes.Forget(file, 1);
+  nodes.Forget(file, 1, [](KnownNode&) {});
   EXPECT_EQ(nodes.Find(file), nullptr);
 }
 
@@ -86,7 +86,7 @@ TEST(Nodes, AFullTableTakesNoMore) {
     last = node->id;
   }
   EXPECT_GT(last, 5'000u);
-  nodes.Forget(last, 1);
+  nodes.Forget(last, 1, [](KnownNode&) {});
   EXPECT_NE(nodes.Enter("x", File("1")), nullptr);
   EXPECT_EQ(nodes.Enter("y", File("1")), nullptr);
 }

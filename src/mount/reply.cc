@@ -85,17 +85,25 @@ std::uint64_t InodeOf(std::string_view path) {
   return number > FUSE_ROOT_ID ? number : number + 2;  // 0 means "none" to programs.
 }
 
-std::vector<std::byte> EncodeInit(const InitCall& call) {
+std::vector<std::byte> EncodeInit(const InitCall& call, bool may_pass_through) {
   fuse_init_out out{};
   out.major = kFuseMajor;
   out.minor = std::min<std::uint32_t>(call.minor, FUSE_KERNEL_MINOR_VERSION);
   out.max_readahead = std::max(call.read_ahead_max, kRequestBytesMax);
-  out.flags = static_cast<std::uint32_t>(call.flags & kWanted);
   out.max_background = kBackgroundMax;
   out.congestion_threshold = kCongested;
   out.max_write = kPageBytes;  // Nothing is ever written; requests then fit into 8 KiB.
   out.time_gran = 1;
   out.max_pages = kRequestBytesMax / kPageBytes;
+  std::uint64_t flags = call.flags & kWanted;
+  if (may_pass_through && (call.flags & kHasPassthrough) != 0) {
+    constexpr std::uint32_t kStackDepth = 1;
+    flags |= kHasPassthrough | FUSE_INIT_EXT;
+    out.unused[0] = kStackDepth;  // max_stack_depth of Linux 6.9.
+  }
+  constexpr int kHalf = 32;
+  out.flags = static_cast<std::uint32_t>(flags);
+  out.flags2 = static_cast<std::uint32_t>(flags >> kHalf);
   return VectorOf(out);
 }
 
@@ -111,10 +119,15 @@ std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership&
   return VectorOf(out);
 }
 
-std::vector<std::byte> EncodeOpen(std::uint64_t handle, bool keep_pages) {
+std::vector<std::byte> EncodeOpen(const OpenReply& reply) {
+  constexpr std::uint32_t kPassThrough = 1u << 7;  // FOPEN_PASSTHROUGH of Linux 6.9.
   fuse_open_out out{};
-  out.fh = handle;
-  out.open_flags = keep_pages ? FOPEN_KEEP_CACHE : 0;
+  out.fh = reply.handle;
+  out.open_flags = reply.keep_pages ? FOPEN_KEEP_CACHE : 0;
+  if (reply.backing > 0) {
+    out.open_flags |= kPassThrough;
+    out.padding = static_cast<std::uint32_t>(reply.backing);  // backing_id of Linux 6.9.
+  }
   return VectorOf(out);
 }
 

@@ -39,11 +39,20 @@ struct NodeReply {
 // The inode number of a path: the same at every mount of it.
 std::uint64_t InodeOf(std::string_view path);
 
-std::vector<std::byte> EncodeInit(const InitCall& call);
+// Of the 64 bits of `flags` in INIT: the kernel can read a node's bytes from another file (Linux
+// 6.9).
+inline constexpr std::uint64_t kHasPassthrough = std::uint64_t{1} << 37;
+
+// `may_pass_through`: where the kernel can.
+std::vector<std::byte> EncodeInit(const InitCall& call, bool may_pass_through);
 std::vector<std::byte> EncodeEntry(const NodeReply& reply, const Ownership& ownership);
 std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership& ownership);
-// `keep_pages`: those that the kernel has of the node stay valid.
-std::vector<std::byte> EncodeOpen(std::uint64_t handle, bool keep_pages);
+struct OpenReply {
+  std::uint64_t handle = 0;
+  bool keep_pages = false;   // Those that the kernel has of the node stay valid.
+  std::int32_t backing = 0;  // Of KernelChannel::OpenBacking: it is read from there. 0: from us.
+};
+std::vector<std::byte> EncodeOpen(const OpenReply& reply);
 std::vector<std::byte> EncodeStatFs();
 std::vector<std::byte> EncodeXattrSize(std::size_t size);
 

@@ -57,7 +57,7 @@ class SessionTest : public testing::Test {
     init.max_readahead = 1u << 17;
     init.flags = 0xFFFFFFFF;
     Send(FUSE_INIT, 0, TextOf(init));
-    const FuseConnection connection = FuseConnection::Settle(UniqueFd(pair[1]), true).value();
+    const FuseConnection connection = FuseConnection::Settle(UniqueFd(pair[1]), {}).value();
     session_ = Session::Start(connection.channels(), *filesystem_);
     init_ = Receive().second.As<fuse_init_out>();
   }

@@ -34,9 +34,9 @@ int Milliseconds(std::chrono::milliseconds duration) {
   return static_cast<int>(duration.count());
 }
 
-void LogDeath(int status, int short_lives) {
+void LogDeath(std::string_view what, int status, int short_lives) {
   const bool was_killed = WIFSIGNALED(status);
-  Log(Level::kError, "the process that serves the mount died, and is replaced",
+  Log(Level::kError, std::string(what) + " died, and is replaced",
       {{was_killed ? "signal" : "exit_code", was_killed ? WTERMSIG(status) : WEXITSTATUS(status)},
        {"at_once", short_lives}});
 }
@@ -92,8 +92,7 @@ int Supervisor::Await(const Child& child, const Watch& watch) {
     }
     const bool is_silent = watch.limits_silence && now - heard > kSilenceMax;
     if (!is_silent && !(end_until_ && now > *end_until_)) continue;
-    Log(Level::kError, "the process that serves the mount hangs, and is killed",
-        {{"pid", child.pid}});
+    Log(Level::kError, std::string(watch.what) + " hangs, and is killed", {{"pid", child.pid}});
     kill(child.pid, SIGKILL);
     heard = now;
     if (end_until_) end_until_ = now + kEndTimeout;
@@ -117,7 +116,7 @@ bool Supervisor::Pause(std::chrono::milliseconds duration) {
 }
 
 Supervisor::Ending Supervisor::Keep(const Care& care) {
-  const Watch watch{.limits_silence = true, .on_first_beat = care.on_first_beat};
+  const Watch watch{.what = care.what, .limits_silence = true, .on_first_beat = care.on_first_beat};
   for (int short_lives = 0; !end_until_;) {
     const Deadline began = Clock::now();
     int status = 0;
@@ -125,14 +124,13 @@ Supervisor::Ending Supervisor::Keep(const Care& care) {
       status = Await(*child, watch);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Ending::kInOrder;
       if (end_until_) break;
-      LogDeath(status, short_lives);
+      LogDeath(care.what, status, short_lives);
     } else {
-      Log(Level::kError, "no process to serve the mount");
+      Log(Level::kError, "no process for " + care.what);
     }
     short_lives = Clock::now() - began < kShortLife ? short_lives + 1 : 0;
     if (short_lives >= kShortLivesMax) {
-      Log(Level::kError, "the process that serves the mount dies at once: given up",
-          {{"times", short_lives}});
+      Log(Level::kError, care.what + " dies at once: given up", {{"times", short_lives}});
       return Ending::kGaveUp;
     }
     if (!Pause(PauseAfter(short_lives))) break;

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/deadline.h"
 #include "io/unique_fd.h"
@@ -45,6 +47,7 @@ class Supervisor {
     kGaveUp,
   };
   struct Care {
+    std::string what;  // The child, in messages: "the mount's daemon".
     Body body;
     std::function<void()> on_first_beat;  // Once.
     std::function<void()> on_death;       // Before it is replaced. Does not block.
@@ -59,6 +62,7 @@ class Supervisor {
   };
   // When the child is watched, and what for.
   struct Watch {
+    std::string_view what;
     bool limits_silence = false;
     std::function<void()> on_first_beat;
   };

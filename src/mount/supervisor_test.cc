@@ -46,18 +46,19 @@ TEST(Supervisor, ReplacesWhatDiesUntilItEndsInOrder) {
   const Shared started;
   const Shared died;
   const Shared beaten;
-  EXPECT_EQ(
-      InAProcess([&] {
-        Supervisor supervisor;
-        const auto body = [&](int beats) {
-          if (++*started == 1) return 5;
-          if (*started == 2) return raise(SIGSEGV);
-          return write(beats, "", 1) == 1 ? 0 : 1;
-        };
-        return static_cast<int>(supervisor.Keep(
-            {.body = body, .on_first_beat = [&] { ++*beaten; }, .on_death = [&] { ++*died; }}));
-      }),
-      static_cast<int>(Supervisor::Ending::kInOrder));
+  EXPECT_EQ(InAProcess([&] {
+              Supervisor supervisor;
+              const auto body = [&](int beats) {
+                if (++*started == 1) return 5;
+                if (*started == 2) return raise(SIGSEGV);
+                return write(beats, "", 1) == 1 ? 0 : 1;
+              };
+              return static_cast<int>(supervisor.Keep({.what = "a child",
+                                                       .body = body,
+                                                       .on_first_beat = [&] { ++*beaten; },
+                                                       .on_death = [&] { ++*died; }}));
+            }),
+            static_cast<int>(Supervisor::Ending::kInOrder));
   EXPECT_EQ(*started, 3);
   EXPECT_EQ(*died, 2);
   EXPECT_EQ(*beaten, 1);
@@ -77,8 +78,8 @@ TEST(Supervisor, PassesSignalsOnAndReplacesNothingThen) {
                 sigwait(&set, &signal);
                 return 9;
               };
-              return static_cast<int>(
-                  supervisor.Keep({.body = body, .on_first_beat = [] {}, .on_death = [] {}}));
+              return static_cast<int>(supervisor.Keep(
+                  {.what = "a child", .body = body, .on_first_beat = [] {}, .on_death = [] {}}));
             }),
             static_cast<int>(Supervisor::Ending::kAsked));
   EXPECT_EQ(*started, 1);

@@ -63,7 +63,7 @@ class SegmentAdopter {
 
 TierLayout LayoutFor(const TierOptions& options, const TierDirectory& directory, TierFiles& files) {
   std::uint64_t found_bytes = 0;
-  if (!directory.found_segments().empty()) {
+  if (!directory.found_files().empty()) {
     const Result<FoundFile> first =
         files.OpenFile(fmt::format("{}/{}.data", directory.path(), StemOf(0)));
     if (first.ok()) found_bytes = first.value().bytes;
@@ -75,7 +75,7 @@ Result<OpenedSegments> OpenSegments(TierFiles& files, const TierDirectory& direc
                                     const TierLayout& layout, std::uint32_t block_bytes) {
   OpenedSegments opened;
   // First: their memory may be needed.
-  std::set<std::string> extra = directory.found_segments();
+  std::set<std::string> extra = directory.found_files();
   for (std::uint64_t number = 0; number < layout.segments(); ++number) {
     for (const char* suffix : {".data", ".index"}) extra.erase(StemOf(number) + suffix);
   }
@@ -92,7 +92,7 @@ Result<OpenedSegments> OpenSegments(TierFiles& files, const TierDirectory& direc
         .chunks = std::min(layout.chunks_per_segment, layout.chunks - first)};
     std::unique_ptr<Segment> segment;
     const auto left = [&](const char* suffix) {
-      return directory.found_segments().contains(StemOf(number) + suffix);
+      return directory.found_files().contains(StemOf(number) + suffix);
     };
     if (const int files_left = left(".data") + left(".index"); files_left > 0) {
       Result<std::unique_ptr<Segment>> found = Segment::Adopt(files, stem, wanted);

@@ -50,15 +50,6 @@ std::optional<std::string> MountSource(const std::string& path) {
   return source;
 }
 
-// seg-0000.data and seg-0000.index, with four or more digits.
-bool IsSegmentName(std::string_view name) {
-  if (!name.starts_with("seg-")) return false;
-  name.remove_prefix(4);
-  const std::size_t digits = name.find_first_not_of("0123456789");
-  if (digits == std::string_view::npos || digits < 4) return false;
-  return name.substr(digits) == ".data" || name.substr(digits) == ".index";
-}
-
 Result<std::vector<std::string>> NamesIn(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
   if (!directory) return Error(Code::kDenied, fmt::format("list {}: not permitted", path));
@@ -98,6 +89,21 @@ Status UnmountLocked(TierFiles& files, const std::string& path, UniqueFd root) {
 
 }  // namespace
 
+bool IsSegmentName(std::string_view name) {
+  if (!name.starts_with("seg-")) return false;
+  name.remove_prefix(4);
+  const std::size_t digits = name.find_first_not_of("0123456789");
+  if (digits == std::string_view::npos || digits < 4) return false;
+  return name.substr(digits) == ".data" || name.substr(digits) == ".index";
+}
+
+bool IsWholeFileName(std::string_view name) {
+  constexpr std::string_view kPrefix = "whole-";
+  constexpr std::size_t kDigits = 16;
+  return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kDigits &&
+         name.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+}
+
 Result<std::unique_ptr<TierDirectory>> TierDirectory::Open(TierFiles& files,
                                                            const Options& options) {
   if (!options.path.starts_with('/') || options.path.ends_with('/')) {
@@ -109,7 +115,7 @@ Result<std::unique_ptr<TierDirectory>> TierDirectory::Open(TierFiles& files,
   std::unique_ptr<TierDirectory> directory(new TierDirectory(files, options.path));
   Status opened = directory->MakeDirectories();
   if (opened.ok()) opened = directory->LockDirectory();
-  if (opened.ok()) opened = directory->FindSegments(directory->mounted_);
+  if (opened.ok()) opened = directory->FindFiles(directory->mounted_, options.is_tier_name);
   const bool covered = MountSource(options.path).has_value();
   if (opened.ok() && options.own_mount && !covered) opened = directory->Mount(options.tmpfs);
   if (!opened.ok()) return std::move(opened).error().Within("tier directory " + options.path);
@@ -135,12 +141,12 @@ Status TierDirectory::LockDirectory() {
   return {};
 }
 
-Status TierDirectory::FindSegments(bool own) {
+Status TierDirectory::FindFiles(bool own, bool (*is_tier_name)(std::string_view)) {
   Result<std::vector<std::string>> names = NamesIn(path_);
   if (!names.ok()) return std::move(names).error();
   for (const std::string& name : names.value()) {
-    if (IsSegmentName(name)) {
-      found_segments_.insert(name);
+    if (is_tier_name(name)) {
+      found_files_.insert(name);
       continue;
     }
     std::error_code failed;
@@ -175,8 +181,8 @@ Status TierDirectory::Mount(const TmpfsOptions& options) {
   mount_lock_ = std::move(root).value();
   mounted_ = true;
   // Left beneath by a predecessor that was not permitted to mount.
-  for (const std::string& name : found_segments_) TierFiles::RemoveFileAt(lock_.get(), name);
-  found_segments_.clear();
+  for (const std::string& name : found_files_) TierFiles::RemoveFileAt(lock_.get(), name);
+  found_files_.clear();
   return {};
 }
 
@@ -209,7 +215,9 @@ Status RemoveTier(const std::string& directory) {
     const Result<std::vector<std::string>> names = NamesIn(directory);
     if (!names.ok()) return names.error();
     for (const std::string& name : names.value()) {
-      if (IsSegmentName(name)) TierFiles::RemoveFileAt(lock.value().get(), name);
+      if (IsSegmentName(name) || IsWholeFileName(name)) {
+        TierFiles::RemoveFileAt(lock.value().get(), name);
+      }
     }
     if (MountSource(directory) != kTierMountSource) {
       TierFiles::RemoveDirectory(directory);

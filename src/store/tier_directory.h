@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +16,11 @@
 
 namespace forebay {
 
+// seg-0000.data and seg-0000.index, with four or more digits: of a memory tier.
+bool IsSegmentName(std::string_view name);
+// whole-0123456789abcdef: of a tier of whole files.
+bool IsWholeFileName(std::string_view name);
+
 // Thread safety: none needed after Open; path() is constant.
 class TierDirectory {
  public:
@@ -22,6 +28,7 @@ class TierDirectory {
     std::string path;
     bool own_mount = true;
     TmpfsOptions tmpfs;
+    bool (*is_tier_name)(std::string_view) = IsSegmentName;  // Of files of this kind of tier.
   };
 
   // Makes the directory and its missing parents, and takes its lock. If a crashed predecessor's
@@ -41,7 +48,7 @@ class TierDirectory {
   const std::string& path() const { return path_; }
   bool mounted() const { return mounted_; }
   // Names of a predecessor's files, which are still there.
-  const std::set<std::string>& found_segments() const { return found_segments_; }
+  const std::set<std::string>& found_files() const { return found_files_; }
 
   // Gives a mount that was taken over the size and huge pages of `options`. Nothing otherwise.
   Status Resize(const TmpfsOptions& options);
@@ -51,7 +58,7 @@ class TierDirectory {
 
   Status MakeDirectories();
   Status LockDirectory();
-  Status FindSegments(bool own);
+  Status FindFiles(bool own, bool (*is_tier_name)(std::string_view));
   Status Mount(const TmpfsOptions& options);
 
   TierFiles& files_;
@@ -61,7 +68,7 @@ class TierDirectory {
   UniqueFd mount_lock_;            // Of the mount's root.
   bool mounted_ = false;
   bool adopted_mount_ = false;
-  std::set<std::string> found_segments_;
+  std::set<std::string> found_files_;
 };
 
 }  // namespace forebay

@@ -156,7 +156,7 @@ Status TierState::Open() {
       *files_, {.path = options_.directory, .own_mount = options_.own_mount, .tmpfs = tmpfs});
   if (!directory.ok()) return std::move(directory).error();
   directory_ = std::move(directory).value();
-  const bool found = !directory_->found_segments().empty();
+  const bool found = !directory_->found_files().empty();
   layout_ = LayoutFor(options_, *directory_, *files_);
   Result<OpenedSegments> opened = OpenSegments(*files_, *directory_, layout_, options_.block_bytes);
   if (!opened.ok()) return std::move(opened).error();

@@ -7,6 +7,14 @@ import subprocess
 import harness
 
 
+def children_of(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for child in text.split()]
+
+
 class MountTest(harness.ForebayTest):
     def setUp(self):
         super().setUp()
@@ -29,12 +37,17 @@ class MountTest(harness.ForebayTest):
     @staticmethod
     def daemon_of(process):
         """The pid of what serves the mount of `process`; None: nothing, just now."""
-        pid = process.pid
-        try:
-            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        return int(children[0]) if children else None
+        children = children_of(process.pid)
+        if "--near-memory" in process.args:
+            children = children[1:]  # The first one keeps the near worker.
+        return children[0] if children else None
+
+    @staticmethod
+    def near_of(process):
+        """The pid of the near worker that `process` has for itself; None: none, just now."""
+        keepers = children_of(process.pid)[:1]
+        children = children_of(keepers[0]) if keepers else []
+        return children[0] if children else None
 
     @staticmethod
     def take_off_by_force(at):

@@ -68,6 +68,8 @@ COMMON = {
     "dir-mode": (["--dir-mode", "rwx"], 2, '--dir-mode "rwx"'),
     "log": (["--log"], 2, "--log"),
     "lazy": (["--lazy=x"], 2, "--lazy"),
+    "role": (["--role", "far"], 2, '--role "far": write ring or near'),
+    "near-memory": (["--near-memory", "much"], 2, '--near-memory: "much"'),
 }
 
 # Words that make a command of the verb whole, so that only the flag is wrong.

@@ -49,7 +49,8 @@ class Package(group_case.GroupTest):
 
     def test_the_settings_are_those_of_the_verbs(self):
         root = self.unpacked()
-        for verb, file in (("up", "control.yaml"), ("worker", "worker.yaml")):
+        for verb, file in (("up", "control.yaml"), ("worker", "worker.yaml"),
+                           ("worker", "near.yaml")):
             text = (root / "etc/forebay" / file).read_text()
             everything = self.dir / file
             everything.write_text(re.sub(r"(?m)^#(\w[\w-]*:)", r"\1", text))

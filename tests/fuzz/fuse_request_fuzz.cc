@@ -33,7 +33,7 @@ void CheckRequest(std::span<const std::byte> bytes, const Request& request) {
   }
   if (const auto* init = std::get_if<forebay::InitCall>(&request.call)) {
     constexpr std::size_t kInitReplyBytes = 64;
-    CHECK(forebay::EncodeInit(*init).size() == kInitReplyBytes);
+    CHECK(forebay::EncodeInit(*init, true).size() == kInitReplyBytes);
   }
   if (const auto* read = std::get_if<forebay::ReadDirectoryCall>(&request.call)) {
     constexpr std::size_t kEntries = 100;

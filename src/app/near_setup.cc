@@ -1,0 +1,77 @@
+#include "app/near_setup.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "app/interrupts.h"
+#include "app/output.h"
+#include "app/pool.h"
+#include "app/state_dir.h"
+#include "app/tier_place.h"
+#include "base/units.h"
+#include "near/near_worker.h"
+#include "wire/near_messages.h"
+
+namespace forebay {
+
+Result<NearSetup> NearSetupOf(const Context& context, const std::string& name,
+                              const std::string& flag, std::uint64_t memory_bytes) {
+  if (memory_bytes < kNearChunkBytes) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("{} \"{}\": a near worker keeps {} at a time; write at least that",
+                             flag, FormatSize(memory_bytes), FormatSize(kNearChunkBytes)));
+  }
+  const std::uint64_t machine = MachineMemoryBytes();
+  if (memory_bytes > machine) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("{} \"{}\": this machine has {}; write less than that", flag,
+                             FormatSize(memory_bytes), FormatSize(machine)));
+  }
+  const Result<std::string> state = StateDirectory(context);
+  if (!state.ok()) return state.error();
+  const Result<Address> socket = PrepareSocketAddress(state.value(), name);
+  if (!socket.ok()) return socket.error();
+  NearSetup setup{.name = name,
+                  .socket = socket.value().unix_path,
+                  .tier_directory = "",
+                  .own_mount = false,
+                  .memory_bytes = memory_bytes};
+  if (context.settings.Has("tier-dir")) {
+    setup.tier_directory =
+        std::filesystem::absolute(context.settings.Text("tier-dir")).lexically_normal().string();
+    if (setup.tier_directory.ends_with('/')) setup.tier_directory.pop_back();
+  } else {
+    setup.own_mount = MayMount();
+    setup.tier_directory = DefaultTierDirectory(state.value(), name, setup.own_mount);
+  }
+  return setup;
+}
+
+int ServeNear(const Context& context, std::span<const std::string> urls, const NearSetup& setup,
+              const std::function<void()>& on_ready) {
+  Interrupts interrupts(std::chrono::milliseconds(0));
+  const std::string any_dataset = "forebay://any/";
+  const bool of_group = urls.empty() && !context.settings.Has("members");
+  const Result<std::unique_ptr<Client>> client =
+      ConnectPool(context, of_group ? std::span(&any_dataset, 1) : urls);
+  if (!client.ok()) return WrongInput(context, client.error());
+  Result<std::unique_ptr<NearWorker>> near =
+      NearWorker::Start(*client.value(), {.socket = setup.socket,
+                                          .tier = {.directory = setup.tier_directory,
+                                                   .own_mount = setup.own_mount,
+                                                   .quota_bytes = setup.memory_bytes,
+                                                   .chunk_bytes = kNearChunkBytes}});
+  if (!near.ok()) {
+    Complain(context, near.error().message());
+    return near.error().code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;
+  }
+  on_ready();
+  interrupts.Wait();
+  near.value().reset();
+  if (!context.settings.Has("tier-dir")) RemoveDefaultTier(setup.tier_directory);
+  return kExitDone;
+}
+
+}  // namespace forebay

@@ -1,0 +1,141 @@
+#include "client/near_link.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "io/message_socket.h"
+
+namespace forebay {
+namespace {
+
+constexpr std::size_t kIdleMax = 64;
+
+}  // namespace
+
+std::unique_ptr<NearFile> NearLink::Open(const std::string& url, const Attributes& attributes,
+                                         Deadline deadline, const std::stop_token& stop) {
+  if (attributes.size == 0) return nullptr;
+  NearQuestion question{.kind = NearQuestionKind::kOpen,
+                        .url = url,
+                        .version = attributes.version,
+                        .size = attributes.size,
+                        .mtime_ns = attributes.mtime_ns};
+  std::optional<Answered> answered = Ask(question, deadline, stop);
+  if (!answered || answered->answer.kind != NearAnswerKind::kDone || !answered->reader) {
+    return nullptr;
+  }
+  question.incarnation = answered->answer.incarnation;
+  return std::unique_ptr<NearFile>(new NearFile(*this, std::move(question), std::move(*answered)));
+}
+
+UniqueFd NearLink::TakeIdle() {
+  MutexLock lock(mutex_);
+  if (idle_.empty()) return {};
+  UniqueFd socket = std::move(idle_.back());
+  idle_.pop_back();
+  return socket;
+}
+
+std::optional<NearLink::Answered> NearLink::Ask(const NearQuestion& question, Deadline deadline,
+                                                const std::stop_token& stop) {
+  if (Clock::now() < away_until_.load()) return std::nullopt;
+  NearQuestion timed = question;
+  timed.timeout_ms = static_cast<std::uint32_t>(MillisecondsUntil(deadline));
+  // Connections that wait here may be of a near worker that is gone.
+  while (UniqueFd socket = TakeIdle()) {
+    std::optional<Answered> answered = AskOver(socket.get(), timed, deadline, stop);
+    if (stop.stop_requested() || Clock::now() >= deadline) return std::nullopt;
+    if (!answered && Clock::now() < away_until_.load()) return std::nullopt;
+    if (!answered) continue;
+    MutexLock lock(mutex_);
+    if (idle_.size() < kIdleMax) idle_.push_back(std::move(socket));
+    return answered;
+  }
+  Result<UniqueFd> socket = ConnectForMessages(path_);
+  if (!socket.ok()) {
+    away_until_ = Clock::now() + kPause;
+    return std::nullopt;
+  }
+  std::optional<Answered> answered = AskOver(socket.value().get(), timed, deadline, stop);
+  if (!answered) return std::nullopt;
+  MutexLock lock(mutex_);
+  if (idle_.size() < kIdleMax) idle_.push_back(std::move(socket).value());
+  return answered;
+}
+
+std::optional<NearLink::Answered> NearLink::AskOver(int socket, const NearQuestion& question,
+                                                    Deadline deadline,
+                                                    const std::stop_token& stop) {
+  const Deadline send_until = std::min(deadline, Clock::now() + kPatience);
+  if (!SendMessage(socket, Encode(question), -1, send_until).ok()) return std::nullopt;
+  while (true) {
+    const Deadline until = std::min(deadline, Clock::now() + kPatience);
+    Result<SocketMessage> message = ReceiveMessage(socket, kNearMessageBytesMax, until, stop);
+    if (!message.ok()) {
+      const bool is_silent =
+          message.error().code() == Code::kDeadlineExceeded && Clock::now() < deadline;
+      if (is_silent) away_until_ = Clock::now() + kPause;
+      return std::nullopt;
+    }
+    const Result<NearAnswer> answer = DecodeNearAnswer(message.value().bytes);
+    if (!answer.ok()) return std::nullopt;
+    if (answer.value().kind == NearAnswerKind::kWorking) continue;
+    return Answered{answer.value(), std::move(message.value().fd)};
+  }
+}
+
+NearFile::NearFile(NearLink& link, NearQuestion question, NearLink::Answered answered)
+    : link_(link),
+      question_(std::move(question)),
+      reader_(std::move(answered.reader)),
+      ready_((question_.size + kNearChunkBytes - 1) / kNearChunkBytes) {
+  Take(answered.answer);
+}
+
+void NearFile::Take(const NearAnswer& answer) {
+  const std::uint64_t end =
+      std::min<std::uint64_t>(ready_.size(), std::uint64_t{answer.first_chunk} + answer.chunks);
+  for (std::uint64_t chunk = answer.first_chunk; chunk < end; ++chunk) ready_[chunk] = true;
+  if (answer.whole) whole_ = true;
+}
+
+bool NearFile::HasAll(std::uint64_t offset, std::uint64_t length) const {
+  if (whole_) return true;
+  const std::uint64_t last = (offset + length - 1) / kNearChunkBytes;
+  for (std::uint64_t chunk = offset / kNearChunkBytes; chunk <= last; ++chunk) {
+    if (!ready_[chunk]) return false;
+  }
+  return true;
+}
+
+std::optional<std::size_t> NearFile::Read(std::uint64_t offset, std::span<std::byte> buffer,
+                                          Deadline deadline, const std::stop_token& stop) {
+  if (offset >= question_.size || buffer.empty()) return 0;
+  const std::uint64_t length = std::min<std::uint64_t>(buffer.size(), question_.size - offset);
+  if (!HasAll(offset, length)) {
+    if (gone_) return std::nullopt;
+    NearQuestion question = question_;
+    question.kind = NearQuestionKind::kFill;
+    question.offset = offset;
+    question.length = static_cast<std::uint32_t>(std::min<std::uint64_t>(length, UINT32_MAX));
+    const std::optional<NearLink::Answered> answered = link_.Ask(question, deadline, stop);
+    if (!answered) return std::nullopt;
+    if (answered->answer.incarnation == 0) gone_ = true;
+    if (answered->answer.kind != NearAnswerKind::kDone) return std::nullopt;
+    Take(answered->answer);
+    if (!HasAll(offset, length)) return std::nullopt;
+  }
+  for (std::uint64_t done = 0; done < length;) {
+    const ssize_t size = pread(reader_.get(), buffer.data() + done, length - done,
+                               static_cast<off_t>(offset + done));
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return std::nullopt;
+    done += static_cast<std::uint64_t>(size);
+  }
+  return length;
+}
+
+}  // namespace forebay
