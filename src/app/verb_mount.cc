@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "app/interrupts.h"
 #include "app/mount_background.h"
@@ -15,6 +16,7 @@
 #include "app/pool.h"
 #include "app/service_manager.h"
 #include "app/verbs.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
 #include "mount/mount_point.h"
@@ -132,9 +134,20 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   return Keep(context, supervisor, choices, connection.value(), mounted);
 }
 
+// Names of files that mean the same in a process that works elsewhere.
+Context WithFullPaths(Context context) {
+  for (const char* const key : {"members", "state-dir", "log"}) {
+    if (!context.settings.Has(key)) continue;
+    const std::string full = std::filesystem::absolute(context.settings.Text(key)).string();
+    CHECK(context.settings.Set(key, full).ok());
+  }
+  return context;
+}
+
 }  // namespace
 
-int RunMountVerb(const Context& context) {
+int RunMountVerb(const Context& given_context) {
+  const Context context = WithFullPaths(given_context);
   const Result<MountChoices> choices = MountChoicesOf(context, {geteuid(), getegid()});
   if (!choices.ok()) return WrongInput(context, choices.error());
   const std::string& given = context.arguments.at(1);

@@ -23,11 +23,12 @@ class MountTest(harness.ForebayTest):
         self.at = self.dir / "m"
         self.at.mkdir()
 
-    def mount(self, url, *flags, at=None, env=None, stderr=None):
+    def mount(self, url, *flags, at=None, env=None, stderr=None, cwd=None):
         """A mount in the foreground: its supervisor's process."""
         at = at or self.at
         process = self.start_forebay("mount", url, at, "--foreground", "--state-dir", self.state,
-                                     *flags, env=env, stdout=subprocess.PIPE, stderr=stderr)
+                                     *flags, env=env, stdout=subprocess.PIPE, stderr=stderr,
+                                     cwd=cwd)
         self.addCleanup(self.take_off, at)
         line = process.stdout.readline().decode()
         if not line.startswith("mounted "):

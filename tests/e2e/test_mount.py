@@ -155,6 +155,12 @@ class ThroughAPool(Reads, mount_case.MountTest):
         sent = sum(w.metrics().get("forebay_worker_sent_bytes_total", 0) for w in self.workers)
         self.assertGreater(sent, len(BIG) // 2)
 
+    def test_names_of_files_are_of_where_it_was_started(self):
+        self.make_tree(TREE)
+        members = pathlib.Path(self.flags[1])
+        self.mount(f"file://{self.dir}/data", "--members", members.name, cwd=members.parent)
+        self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
+
     def test_workers_that_are_killed_cost_no_error(self):
         self.make_tree(TREE)
         self.mount(f"file://{self.dir}/data", *self.flags)
