@@ -19,6 +19,8 @@ struct MountChoices {
   std::string source;  // What df(1) shows: the name, or the URL.
   bool allow_other = false;
   bool may_resend = true;  // False: as on kernels that cannot send requests again.
+  bool no_exec = false;
+  bool only_check = false;  // Mount nothing.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t file_mode = 0;

@@ -102,6 +102,7 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   Result<UniqueFd> device = Mount({.directory = directory,
                                    .source = choices.source,
                                    .allow_other = choices.allow_other,
+                                   .no_exec = choices.no_exec,
                                    .root_mode = choices.directory_mode});
   if (!device.ok()) return Failed(context, device.error());
   Result<FuseConnection> connection =
@@ -133,6 +134,7 @@ int RunMountVerb(const Context& context) {
     }
     return Failed(context, checked.error());
   }
+  if (choices.value().only_check) return kExitDone;
   if (context.settings.Switch("foreground")) {
     return MountHere(context, choices.value(), directory.value());
   }

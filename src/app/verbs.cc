@@ -175,7 +175,9 @@ const std::array kVerbs = {
         "a part of it. A URL of a store is read through the pool of --members, and without it "
         "straight from the store.\nReturns when the mount is usable, which then stays until "
         "`forebay umount DIR`, or SIGTERM to its process. Root's mounts are readable by all users "
-        "(allow_other, default_permissions).",
+        "(allow_other, default_permissions).\nA line of /etc/fstab, with the link mount.forebay in "
+        "/sbin: "
+        "forebay://prices /mnt/prices forebay ro,_netdev,nofail 0 0",
         Reading({"foreground", "options", "read-only", "allow-other", "uid", "gid", "file-mode",
                  "dir-mode", "log", "namespace"}),
         2, 2, &RunMountVerb, VerbGroup::kMount, "forebay mount prices /mnt/prices"},
