@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "app/interrupts.h"
+#include "app/mounted_totals.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/service_manager.h"
@@ -31,6 +33,15 @@ Status CheckRoot(Client& client, const Context& context, const MountChoices& cho
   if (root.value().attributes.type == FileType::kDirectory) return {};
   return Error(Code::kInvalidArgument,
                fmt::format("\"{}\": a file; name a directory", choices.source));
+}
+
+// `options` with what this process alone can have.
+FilesystemOptions WithTotals(const Context& context, const MountChoices& choices,
+                             FilesystemOptions options) {
+  if (auto totals = MountedTotals::Create(context, choices.root)) {
+    options.totals = [totals](std::stop_token stop) { return totals->Find(std::move(stop)); };
+  }
+  return options;
 }
 
 // Takes the mount off, and serves on what is open, for a while.
@@ -75,7 +86,8 @@ int ServeMount(const Context& context, const MountChoices& choices, const Mounte
   const Interrupts interrupts(std::chrono::milliseconds(0));
   const Result<std::unique_ptr<Client>> client = ConnectPool(context, std::array{choices.root});
   if (!client.ok()) return WrongInput(context, client.error());
-  Filesystem filesystem(*client.value(), mounted.nodes, mounted.options);
+  Filesystem filesystem(*client.value(), mounted.nodes,
+                        WithTotals(context, choices, mounted.options));
   const std::unique_ptr<Session> session =
       Session::Start(mounted.connection.channels(), filesystem);
   const Pulse pulse(beats, [&session] { return session->IsTurning(); });

@@ -134,7 +134,7 @@ struct Filesystem::Dispatch {
   Answer operator()(const T& call) {
     return filesystem.Do(request, call, std::move(stop));
   }
-  Answer operator()(const StatFsCall&) { return Bytes(EncodeStatFs()); }
+  Answer operator()(const StatFsCall&) { return filesystem.StatFs(std::move(stop)); }
   Answer operator()(const DestroyCall&) { return {}; }
   Answer operator()(const ChangeCall&) { return Failed(EROFS); }
   Answer operator()(const MalformedCall&) { return Failed(EINVAL); }
@@ -147,6 +147,12 @@ struct Filesystem::Dispatch {
 
 Answer Filesystem::Handle(const Request& request, std::stop_token stop) {
   return std::visit(Dispatch{*this, request, std::move(stop)}, request.call);
+}
+
+Answer Filesystem::StatFs(std::stop_token stop) const {
+  std::optional<MountedSize> totals;
+  if (options_.totals) totals = options_.totals(std::move(stop));
+  return Bytes(EncodeStatFs(totals.value_or(MountedSize{})));
 }
 
 void Filesystem::Recycle(Answer answer) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -27,6 +28,8 @@ struct FilesystemOptions {
   std::string root;  // The URL of the mounted directory, ending in '/'.
   Ownership ownership;
   std::chrono::milliseconds read_timeout{30'000};  // Of every question and read.
+  // How much is mounted, as far as it is known. May be empty.
+  std::function<std::optional<MountedSize>(std::stop_token)> totals = {};
 };
 
 // An answer: an errno, or bytes.
@@ -75,6 +78,7 @@ class Filesystem {
   Answer Do(const Request& request, const ListXattrCall& call, std::stop_token stop);
   Answer Do(const Request& request, const AccessCall& call, std::stop_token stop);
 
+  Answer StatFs(std::stop_token stop) const;
   Deadline Soon() const { return Clock::now() + options_.read_timeout; }
   std::string UrlOf(const std::string& path) const { return options_.root + path; }
   // The answer about a node, which it enters. Nothing: there are too many.
