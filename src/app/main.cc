@@ -118,9 +118,8 @@ int Main(const std::vector<std::string>& arguments) {
     return kExitUsage;
   }
   if (context.settings.Switch("print-config")) {
-    std::vector<std::string> keys(verb.flags.begin(), verb.flags.end());
-    std::erase(keys, "print-config");
-    return WriteStdout(context.settings.Print(keys)).ok() ? kExitDone : kExitFailed;
+    return WriteStdout(context.settings.Print(ShownFlags(verb.name))).ok() ? kExitDone
+                                                                           : kExitFailed;
   }
   const Status shared = CheckSharedFlags(verb, context);
   if (!shared.ok()) return WrongInput(context, shared.error());

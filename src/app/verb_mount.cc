@@ -14,6 +14,7 @@
 #include "app/pool.h"
 #include "app/service_manager.h"
 #include "app/verbs.h"
+#include "app/version.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
 #include "mount/mount_point.h"
@@ -45,14 +46,20 @@ Status CheckDirectory(const std::string& given, const std::string& directory) {
   return {};
 }
 
-FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices) {
+FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices,
+                            const std::string& directory) {
   return {.root = choices.root,
           .ownership = {.uid = choices.uid,
                         .gid = choices.gid,
                         .file_mode = choices.file_mode,
                         .directory_mode = choices.directory_mode,
                         .no_time_ns = WallClockNanoseconds()},
-          .read_timeout = ReadTimeout(context)};
+          .read_timeout = ReadTimeout(context),
+          .facts = {.version = std::string(kVersion),
+                    .source = choices.source,
+                    .root = choices.root,
+                    .directory = directory,
+                    .config = context.settings.Print(ShownFlags(context.verb))}};
 }
 
 int Failed(const Context& context, const Error& error) {
@@ -114,7 +121,7 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   const std::optional<MountedAt> found = FindMount(directory);
   const MountedRoot mounted{.connection = connection.value(),
                             .nodes = *nodes.value(),
-                            .options = OptionsOf(context, choices),
+                            .options = OptionsOf(context, choices, directory),
                             .directory = directory,
                             .device = found ? found->device : ""};
   return Keep(context, supervisor, choices, connection.value(), mounted);

@@ -1,7 +1,10 @@
 #include "app/verbs.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
+
+#include "base/check.h"
 
 namespace forebay {
 namespace {
@@ -288,6 +291,14 @@ const std::array kVerbs = {
 
 std::span<const Verb> AllVerbs() {
   return kVerbs;
+}
+
+std::vector<std::string> ShownFlags(std::string_view verb) {
+  const auto* const found = std::ranges::find(kVerbs, verb, &Verb::name);
+  CHECK(found != kVerbs.end());
+  std::vector<std::string> keys(found->flags.begin(), found->flags.end());
+  std::erase(keys, "print-config");
+  return keys;
 }
 
 }  // namespace forebay

@@ -246,6 +246,14 @@ std::uint64_t Client::epoch() const {
   return state_->backends.workers.epoch();
 }
 
+std::vector<PoolMember> Client::members() const {
+  std::vector<PoolMember> members;
+  for (const WorkerRef& worker : state_->backends.workers.Living()) {
+    members.push_back({worker->name, worker->address});
+  }
+  return members;
+}
+
 SourceBytes Client::source_bytes() const {
   return SourceBytes{.peer = state_->backends.peer_bytes,
                      .upstream = state_->backends.upstream_bytes};

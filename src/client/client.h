@@ -163,6 +163,11 @@ struct DropReport {
   std::vector<std::string> silent;
 };
 
+struct PoolMember {
+  std::string name;
+  std::string address;
+};
+
 struct WorkerText {
   std::string worker;
   std::string text;
@@ -228,6 +233,9 @@ class Client {
   Status Adopt(const GroupMap& map);
   // Of the map in force; 0: none is known yet.
   std::uint64_t epoch() const;
+
+  // The workers of that map that it does not mask.
+  std::vector<PoolMember> members() const;
 
   SourceBytes source_bytes() const;
   // Replies of workers that did not match their checksums, and so were asked for again.

@@ -119,7 +119,12 @@ Filesystem::Filesystem(Client& client, NodeTable& table, FilesystemOptions optio
       nodes_(table),
       files_(FirstHandle(table)),
       directories_(FirstHandle(table)),
-      buffers_(kBuffersKept) {
+      buffers_(kBuffersKept),
+      processes_(table.serial()),
+      own_files_({{"status", [this] { return MountStatusText(options_.facts, Figures()); }},
+                  {"config", [this] { return options_.facts.config; }},
+                  {"stats", [this] { return MountStats::Text(Figures()); }}},
+                 options_.ownership, FirstHandle(table)) {
   CHECK(options_.root.ends_with('/'));
 }
 
@@ -146,7 +151,27 @@ struct Filesystem::Dispatch {
 };
 
 Answer Filesystem::Handle(const Request& request, std::stop_token stop) {
-  return std::visit(Dispatch{*this, request, std::move(stop)}, request.call);
+  Answer answer;
+  if (OwnFiles::Concerns(request)) {
+    OwnFiles::Reply reply = own_files_.Handle(request);
+    answer.error = reply.error;
+    answer.body = std::move(reply.body);
+  } else {
+    answer = std::visit(Dispatch{*this, request, std::move(stop)}, request.call);
+  }
+  stats_.Count(request, answer.error, answer.data_bytes);
+  return answer;
+}
+
+MountFigures Filesystem::Figures() const {
+  return {.source_bytes = client_.source_bytes(),
+          .checksum_failures = client_.checksum_failures(),
+          .nodes = nodes_.size(),
+          .open_files = files_.size(),
+          .open_directories = directories_.size(),
+          .processes = processes_,
+          .epoch = client_.epoch(),
+          .members = client_.members()};
 }
 
 Answer Filesystem::StatFs(std::stop_token stop) const {
@@ -312,7 +337,8 @@ Filesystem::DirectoryRef Filesystem::FindDirectory(const Request& request, std::
 bool Filesystem::AddEntry(const OpenDirectory& directory, const Entry& entry,
                           const Freshness& freshness, DirectoryReply& reply, std::uint64_t offset,
                           bool plus) {
-  if (entry.name.size() > kNameMax) return true;  // Left out.
+  const bool is_hidden = entry.name == OwnFiles::kDirectory && directory.node->id == kRootNode;
+  if (is_hidden || entry.name.size() > kNameMax) return true;  // Left out.
   const std::string path = Below(directory.node->path, entry.name);
   const DirectoryReply::Place place{.ino = InodeOf(path),
                                     .is_directory = entry.attributes.type == FileType::kDirectory,

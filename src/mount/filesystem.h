@@ -18,7 +18,9 @@
 #include "client/buffer_pool.h"
 #include "client/client.h"
 #include "mount/handles.h"
+#include "mount/mount_stats.h"
 #include "mount/nodes.h"
+#include "mount/own_files.h"
 #include "mount/reply.h"
 #include "mount/request.h"
 
@@ -28,6 +30,7 @@ struct FilesystemOptions {
   std::string root;  // The URL of the mounted directory, ending in '/'.
   Ownership ownership;
   std::chrono::milliseconds read_timeout{30'000};  // Of every question and read.
+  MountFacts facts = {};
   // How much is mounted, as far as it is known. May be empty.
   std::function<std::optional<MountedSize>(std::stop_token)> totals = {};
 };
@@ -78,6 +81,7 @@ class Filesystem {
   Answer Do(const Request& request, const ListXattrCall& call, std::stop_token stop);
   Answer Do(const Request& request, const AccessCall& call, std::stop_token stop);
 
+  MountFigures Figures() const;
   Answer StatFs(std::stop_token stop) const;
   Deadline Soon() const { return Clock::now() + options_.read_timeout; }
   std::string UrlOf(const std::string& path) const { return options_.root + path; }
@@ -101,6 +105,9 @@ class Filesystem {
   Handles<OpenDirectory> directories_;
   BufferPool buffers_;
   std::atomic<std::size_t> head_bytes_ = 0;  // Of all open files.
+  const std::uint64_t processes_;            // That have served the mount, with this one.
+  MountStats stats_;
+  OwnFiles own_files_;
 };
 
 }  // namespace forebay

@@ -118,6 +118,13 @@ std::vector<std::byte> EncodeOpen(std::uint64_t handle, bool keep_pages) {
   return VectorOf(out);
 }
 
+std::vector<std::byte> EncodeDirectOpen(std::uint64_t handle) {
+  fuse_open_out out{};
+  out.fh = handle;
+  out.open_flags = FOPEN_DIRECT_IO;
+  return VectorOf(out);
+}
+
 std::vector<std::byte> EncodeStatFs(const MountedSize& totals) {
   constexpr std::uint32_t kNameMax = 255;  // What programs expect; longer ones are there as well.
   constexpr std::uint64_t kBlocks = (std::uint64_t{1} << 50) / kPageBytes;

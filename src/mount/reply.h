@@ -50,6 +50,8 @@ std::vector<std::byte> EncodeEntry(const NodeReply& reply, const Ownership& owne
 std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership& ownership);
 // `keep_pages`: those that the kernel has of the node stay valid.
 std::vector<std::byte> EncodeOpen(std::uint64_t handle, bool keep_pages);
+// Every read goes to the process that serves the mount.
+std::vector<std::byte> EncodeDirectOpen(std::uint64_t handle);
 // As of a disk of 1 PiB (or of `totals`, if that is more) with nothing but the dataset on it: who
 // watches disks is not alarmed by one that is full by nature.
 std::vector<std::byte> EncodeStatFs(const MountedSize& totals);

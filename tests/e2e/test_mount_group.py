@@ -1,10 +1,14 @@
 """A mount of a group's dataset: what it tells, and how soon it follows."""
 
+import errno
+import json
 import os
+import signal
 import subprocess
 import unittest
 
 import group_case
+import harness
 import mount_case
 
 
@@ -30,12 +34,54 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
         self.assertEqual(os.statvfs(self.at).f_bfree, seen.f_bfree)
 
 
+    def test_it_tells_about_itself(self):
+        root = self.make_tree({"a": b"x" * 5_000, "d/b": b"y", ".forebay/status": b"of the store",
+                               "d/.forebay": b"seen"})
+        self.create("d", root)
+        process = self.mount("d", "-o", "file-mode=0440")
+        (self.at / "a").read_bytes()
+        own = self.at / ".forebay"
+        status = json.loads((own / "status").read_text())
+        self.assertEqual((status["source"], status["url"], status["directory"]),
+                         ("d", "forebay://d.default/", str(self.at)))
+        self.assertEqual([w["name"] for w in status["workers"]], ["default-0"])
+        self.assertGreater(status["epoch"], 0)
+        self.assertEqual(sum(status["sourceBytes"].values()), 5_000)
+        self.assertIn("file-mode: 0440  # flag", (own / "config").read_text())
+        with open(own / "stats", encoding="utf-8") as file, open(self.at / "a", "rb"):
+            before = harness.parse_metrics(file.read())
+            after = harness.parse_metrics((own / "stats").read_text())
+        self.assertEqual(before["forebay_mount_read_bytes_total"], 5_000)
+        self.assertEqual(after["forebay_mount_open_files_count"], 1)
+        self.assertGreater(after['forebay_mount_requests_total{operation="open"}'],
+                           before['forebay_mount_requests_total{operation="open"}'])
+        # By name only, at the root only.
+        self.assertEqual(sorted(os.listdir(self.at)), ["a", "d"])
+        self.assertEqual(sorted(os.listdir(own)), ["config", "stats", "status"])
+        self.assertEqual((self.at / "d/.forebay").read_bytes(), b"seen")
+        self.assertEqual(subprocess.run(["wc", "-c", own / "config"], capture_output=True,
+                                        check=True).stdout.split()[0],
+                         str((own / "config").stat().st_size).encode())
+        for change in (lambda: (own / "status").write_text("x"), lambda: (own / "new").mkdir(),
+                       (own / "status").unlink, lambda: os.truncate(own / "status", 0)):
+            with self.assertRaises(OSError) as raised:
+                change()
+            self.assertEqual(raised.exception.errno, errno.EROFS)
+        # They mean the same to whoever serves the mount next.
+        with open(own / "status", "rb", buffering=0) as file:
+            os.kill(self.daemon_of(process), signal.SIGKILL)
+            self.assertEqual(json.loads(file.read())["processes"], 2)
+        self.assertEqual(json.loads((own / "status").read_text())["processes"], 2)
+
+
 class OfAStore(mount_case.MountTest):
     def test_df_shows_it(self):
         self.mount(f"file://{self.make_tree({'a': b'1'})}")
         seen = os.statvfs(self.at)
         self.assertEqual((seen.f_blocks, seen.f_bfree), ((1 << 50) // 4096,) * 2)
         self.assertEqual(seen.f_files, seen.f_ffree)
+        status = json.loads((self.at / ".forebay/status").read_text())
+        self.assertEqual((status["workers"], status["epoch"]), ([], 0))
 
 
 if __name__ == "__main__":
