@@ -78,6 +78,9 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"gid", 0, kText, "", "N", "group of all files; default: that of who mounts"},
     {"file-mode", 0, kText, "0644", "OCTAL", "permissions of files"},
     {"dir-mode", 0, kText, "0755", "OCTAL", "permissions of directories"},
+    {"metadata-ttl", 0, kText, "", "SECONDS|minimal|indefinite",
+     "how old names, sizes and times may be; minimal: ask always, indefinite: never again; of a "
+     "dataset or a pool no longer than its staleness. Default: that, or 60"},
     {"log", 0, kText, "", "FILE", "messages once mounted; default: STATE/mounts/PATH.log"},
     {"lazy", 0, kSwitch, "false", "",
      "take it out of sight now; it ends when the last of its files is closed"},

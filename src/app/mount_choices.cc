@@ -11,6 +11,7 @@
 
 #include "app/flags.h"
 #include "app/option_list.h"
+#include "app/pool.h"
 #include "client/dataset_url.h"
 
 namespace forebay {
@@ -155,6 +156,9 @@ Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& use
                        .uid = user.uid,
                        .gid = user.gid};
   if (Status taken = TakeOptions(context, choices); !taken.ok()) return taken.error();
+  const auto ttl = MetadataTtl(context);
+  if (!ttl.ok()) return ttl.error();
+  choices.metadata_ttl = ttl.value();
   if (settings.Has("uid")) {
     if (Status set = SetId("--uid", settings.Text("uid"), choices.uid); !set.ok()) {
       return set.error();

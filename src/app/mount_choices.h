@@ -1,7 +1,9 @@
 // From the flags and the -o list of `forebay mount` to what they choose.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "app/context.h"
@@ -20,6 +22,8 @@ struct MountChoices {
   bool allow_other = false;
   bool may_resend = true;  // False: as on kernels that cannot send requests again.
   bool no_exec = false;
+  // Of a store's names, if it was said: how long the kernel may keep them.
+  std::optional<std::chrono::milliseconds> metadata_ttl = {};
   bool only_check = false;  // Mount nothing.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;

@@ -81,6 +81,24 @@ TEST(MountChoices, LinesOfFstabAreTaken) {
   EXPECT_TRUE(choices("bogus,sloppy").ok());
 }
 
+TEST(MountChoices, MetadataTtlIsAsMountS3HasIt) {
+  using std::chrono::milliseconds;
+  const auto ttl = [](const std::string& value) {
+    return MountChoicesOf(ContextOf("file:///d", {}, {{"metadata-ttl", value}}), {});
+  };
+  EXPECT_EQ(ttl("30").value().metadata_ttl, milliseconds(30'000));
+  EXPECT_EQ(ttl("0").value().metadata_ttl, milliseconds(0));
+  EXPECT_EQ(ttl("2m").value().metadata_ttl, milliseconds(120'000));
+  EXPECT_EQ(ttl("minimal").value().metadata_ttl, milliseconds(0));
+  EXPECT_EQ(ttl("indefinite").value().metadata_ttl, milliseconds::max());
+  EXPECT_FALSE(MountChoicesOf(ContextOf("file:///d"), {}).value().metadata_ttl.has_value());
+  for (const std::string wrong : {"never", "-1", "1e3", "99999999999999999999"}) {
+    ASSERT_FALSE(ttl(wrong).ok()) << wrong;
+    EXPECT_NE(ttl(wrong).error().message().find("--metadata-ttl \"" + wrong + '"'),
+              std::string::npos);
+  }
+}
+
 TEST(MountChoices, SaysWhatIsWrong) {
   const auto message = [](const Context& context) {
     const Result<MountChoices> choices = MountChoicesOf(context, {});

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -17,6 +18,7 @@
 #include "app/version.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
+#include "client/dataset_url.h"
 #include "mount/mount_point.h"
 #include "mount/supervisor.h"
 
@@ -46,6 +48,16 @@ Status CheckDirectory(const std::string& given, const std::string& directory) {
   return {};
 }
 
+// A dataset's names are to be asked for again within a minute of its refresh, whatever its bound
+// is; nothing refreshes a store but its bound.
+std::chrono::nanoseconds ValidMax(const MountChoices& choices) {
+  constexpr std::chrono::seconds kUsual{60};
+  constexpr std::chrono::hours kForEver{24 * 3650};
+  if (IsDatasetUrl(choices.root) || !choices.metadata_ttl) return kUsual;
+  if (*choices.metadata_ttl > kForEver) return kForEver;
+  return std::max<std::chrono::nanoseconds>(*choices.metadata_ttl, kUsual);
+}
+
 FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices,
                             const std::string& directory) {
   return {.root = choices.root,
@@ -55,6 +67,7 @@ FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices,
                         .directory_mode = choices.directory_mode,
                         .no_time_ns = WallClockNanoseconds()},
           .read_timeout = ReadTimeout(context),
+          .valid_max = ValidMax(choices),
           .facts = {.version = std::string(kVersion),
                     .source = choices.source,
                     .root = choices.root,

@@ -182,7 +182,7 @@ const std::array kVerbs = {
         "/sbin: "
         "forebay://prices /mnt/prices forebay ro,_netdev,nofail 0 0",
         Reading({"foreground", "options", "read-only", "allow-other", "uid", "gid", "file-mode",
-                 "dir-mode", "log", "namespace"}),
+                 "dir-mode", "metadata-ttl", "log", "namespace"}),
         2, 2, &RunMountVerb, VerbGroup::kMount, "forebay mount prices /mnt/prices"},
     Verb{"umount",
          "DIR",

@@ -120,7 +120,8 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
     backends.datasets =
         std::make_unique<Datasets>(std::move(options.group), backends.workers,
                                    DatasetUpstreams(std::move(options.environment)),
-                                   DatasetsOptions{.directory_at_hand = options.group_at_hand});
+                                   DatasetsOptions{.directory_at_hand = options.group_at_hand,
+                                                   .staleness_max = options.staleness_max});
   } else if (!file.members.empty()) {
     if (Status adopted = backends.workers.Adopt(MapOf(file)); !adopted.ok()) return adopted.error();
   }

@@ -32,6 +32,8 @@ struct ClientOptions {
   std::unique_ptr<GroupDirectory> group;
   // `group` answers from this process's memory: a dataset that it changes is another one at once.
   bool group_at_hand = false;
+  // What `group` says of a dataset's staleness holds only if it is no longer than this.
+  std::chrono::milliseconds staleness_max = std::chrono::milliseconds::max();
   // The process's environment, for credentials and what `members.options` leaves open.
   std::map<std::string, std::string> environment;
   // Requests that this client may have at the upstream at a time when workers fail; it starts at 4

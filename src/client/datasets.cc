@@ -16,9 +16,10 @@ Error NoSuchDataset(const DatasetRef& name) {
                                "\": there is none; `forebay datasets` lists them"};
 }
 
-StoreRules RulesOf(const DatasetEntry& entry) {
+StoreRules RulesOf(const DatasetEntry& entry, std::chrono::milliseconds staleness_max) {
   return StoreRules{.block_bytes = entry.block_bytes,
-                    .staleness = entry.pinned ? std::chrono::milliseconds::max() : entry.staleness,
+                    .staleness = entry.pinned ? std::chrono::milliseconds::max()
+                                              : std::min(entry.staleness, staleness_max),
                     .refreshed = entry.refreshed,
                     .replicas = entry.replicas};
 }
@@ -169,7 +170,7 @@ Result<StoreRef> Datasets::MakeStore(const Known& known, const DatasetEntry& ent
       Store{.url = DatasetStore(entry.uid),
             .dataset = entry.uid,
             .upstream = std::move(upstream),
-            .rules = RulesOf(entry),
+            .rules = RulesOf(entry, options_.staleness_max),
             .snapshots = entry.pinned ? directory_->snapshots() : nullptr});
 }
 

@@ -29,6 +29,8 @@ struct DatasetsOptions {
   std::chrono::milliseconds renew_timeout{2'000};
   // The directory answers from this process's memory: it alone is asked, at every use.
   bool directory_at_hand = false;
+  // What is known of names is used no longer than this, unless the dataset is pinned.
+  std::chrono::milliseconds staleness_max = std::chrono::milliseconds::max();
 };
 
 // Thread safety: safe.

@@ -71,6 +71,22 @@ TEST_F(DatasetsTest, ControlSaysWhatItIsAndWhoServesIt) {
   EXPECT_EQ(pool.backends.workers.Living().size(), 3u);
 }
 
+TEST_F(DatasetsTest, AClientMayWantNamesYounger) {
+  const auto rules = [&](bool pinned) {
+    answer.value().dataset->pinned = pinned;
+    Datasets strict(
+        std::make_unique<FakeSource>(answer, asked), pool.backends.workers,
+        [this](const DatasetEntry&) {
+          return Result<std::shared_ptr<Upstream>>(std::make_shared<UpstreamLink>(pool.store));
+        },
+        {.staleness_max = 500ms});
+    return strict.Find({"prices", "default"}, Clock::now() + 10s, {}).value()->rules;
+  };
+  EXPECT_GT(Find().value()->rules.staleness, 500ms);
+  EXPECT_EQ(rules(false).staleness, 500ms);
+  EXPECT_TRUE(rules(true).pinned());
+}
+
 TEST_F(DatasetsTest, AnUnknownOneIsNamedWithWhatListsThem) {
   answer = Error(Code::kNotFound, "");
   const Result<StoreRef> store = Find();

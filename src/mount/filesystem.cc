@@ -19,8 +19,8 @@ namespace {
 
 using std::chrono_literals::operator""s;
 
-// The kernel keeps nothing for longer: a refresh of the dataset must get through.
-constexpr std::chrono::nanoseconds kValidMax = 60s;
+// How long the kernel may keep what does not change: 10 years.
+constexpr std::chrono::nanoseconds kValidForEver = std::chrono::hours(24 * 3650);
 // What is read of a file when it is opened: what a worker sends at least.
 constexpr std::size_t kHeadBytes = 64u << 10;
 constexpr std::size_t kHeadBytesMax = 8u << 20;  // Of all handles.
@@ -57,9 +57,9 @@ Answer XattrAnswer(std::uint32_t size, std::string_view value) {
   return Bytes({bytes.begin(), bytes.end()});
 }
 
-std::chrono::nanoseconds LeftOf(const Freshness& freshness) {
+std::chrono::nanoseconds LeftOf(const Freshness& freshness, std::chrono::nanoseconds most) {
   const Clock::time_point now = Clock::now();
-  if (freshness.until >= now + kValidMax) return kValidMax;
+  if (freshness.until >= now + most) return most;
   return std::max<std::chrono::nanoseconds>(freshness.until - now, 0s);
 }
 
@@ -194,7 +194,7 @@ std::optional<NodeReply> Filesystem::Known(const std::string& path, const Looked
   return NodeReply{.node = node->id,
                    .ino = InodeOf(path),
                    .attributes = looked.attributes,
-                   .valid = LeftOf(looked.freshness)};
+                   .valid = LeftOf(looked.freshness, options_.valid_max)};
 }
 
 Answer Filesystem::Do(const Request& request, const LookupCall& call, std::stop_token stop) {
@@ -219,14 +219,14 @@ Answer Filesystem::Do(const Request& request, const GetAttributesCall&, std::sto
   NodeReply reply{.node = node->id,
                   .ino = InodeOf(node->path),
                   .attributes = node->attributes,
-                  .valid = kValidMax};  // A version does not change.
+                  .valid = kValidForEver};  // A version does not change.
   if (node->is_directory()) {
     const std::string url = node->path.empty() ? UrlOf("") : UrlOf(node->path + '/');
     const Result<Looked> looked = client_.LookUp(url, Soon(), std::move(stop));
     if (!looked.ok()) return Failed(ErrnoOf(looked.error().code()));
     if (looked.value().attributes.type != FileType::kDirectory) return Failed(ENOENT);
     reply.attributes = looked.value().attributes;
-    reply.valid = LeftOf(looked.value().freshness);
+    reply.valid = LeftOf(looked.value().freshness, options_.valid_max);
   }
   return Bytes(EncodeAttributes(reply, options_.ownership));
 }

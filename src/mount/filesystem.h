@@ -30,6 +30,8 @@ struct FilesystemOptions {
   std::string root;  // The URL of the mounted directory, ending in '/'.
   Ownership ownership;
   std::chrono::milliseconds read_timeout{30'000};  // Of every question and read.
+  // Names and their attributes are kept by the kernel no longer than this.
+  std::chrono::nanoseconds valid_max = std::chrono::seconds(60);
   MountFacts facts = {};
   // How much is mounted, as far as it is known. May be empty.
   std::function<std::optional<MountedSize>(std::stop_token)> totals = {};

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 import group_case
@@ -82,6 +83,38 @@ class OfAStore(mount_case.MountTest):
         self.assertEqual(seen.f_files, seen.f_ffree)
         status = json.loads((self.at / ".forebay/status").read_text())
         self.assertEqual((status["workers"], status["epoch"]), ([], 0))
+
+    def test_metadata_ttl_is_how_old_names_may_be(self):
+        root = self.make_tree({"f": b"1"})
+        # How soon a change may be seen; None: not in this test.
+        for ttl, later in (("minimal", 0), ("1", 0.5), ("indefinite", None), (None, None)):
+            with self.subTest(ttl=ttl):
+                self.mount(f"file://{root}", *(["--metadata-ttl", ttl] if ttl else []))
+                before = (self.at / "f").stat().st_size
+                seen = time.monotonic()
+                with open(root / "f", "ab") as file:
+                    file.write(b"x")
+                if later != 0:
+                    self.assertEqual((self.at / "f").stat().st_size, before)
+                if later is None:
+                    self.assertRaises(TimeoutError, harness.wait_until, lambda: (
+                        self.at / "f").stat().st_size > before, "it", timeout=1.2)
+                else:
+                    harness.wait_until(lambda: (self.at / "f").stat().st_size > before, "it")
+                    self.assertGreaterEqual(time.monotonic() - seen, later)
+                    self.assertLess(time.monotonic() - seen, 10)
+                self.take_off(self.at)
+
+    def test_flags_of_mount_s3(self):
+        root = self.make_tree({"f": b"1"})
+        self.mount(f"file://{root}", "--read-only", "--allow-other", "--uid", "7", "--gid", "8",
+                   "--file-mode", "0640", "--dir-mode", "0750", "--metadata-ttl", "5",
+                   "--endpoint-url", "http://127.0.0.1:1", "--region", "here",
+                   "--force-path-style", "--no-sign-request", "--requester-pays")
+        seen = [(s.st_uid, s.st_gid, s.st_mode & 0o777)
+                for s in ((self.at / "f").stat(), self.at.stat())]
+        self.assertEqual(seen, [(7, 8, 0o640), (7, 8, 0o750)])
+        self.assertEqual((self.at / "f").read_bytes(), b"1")
 
 
 if __name__ == "__main__":
