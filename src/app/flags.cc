@@ -70,7 +70,7 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"foreground", 0, kSwitch, "false", "", "stay in the foreground until it is unmounted"},
     {"options", 'o', kText, "", "OPTION,...",
      "as mount(8) takes them: ro, allow_other, noexec, uid=N, gid=N, ...; any flag as FLAG=VALUE; "
-     "noresend: as before Linux 6.9; may be repeated",
+     "noresend: as if Linux were older than 6.9; may be repeated",
      true},
     {"read-only", 0, kSwitch, "false", "", "as it is anyway"},
     {"allow-other", 0, kSwitch, "false", "", "all users may read it, as for root's mounts"},

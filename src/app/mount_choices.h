@@ -20,7 +20,8 @@ struct MountChoices {
   std::string root;    // The URL of what is mounted, ending in '/'.
   std::string source;  // What df(1) shows: the name, or the URL.
   bool allow_other = false;
-  bool may_resend = true;  // False: as on kernels that cannot send requests again.
+  // False: as on kernels that cannot send requests again, nor forget all names at once.
+  bool may_resend = true;
   bool no_exec = false;
   // Of a store's names, if it was said: how long the kernel may keep them.
   std::optional<std::chrono::milliseconds> metadata_ttl = {};

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "app/interrupts.h"
@@ -13,8 +14,10 @@
 #include "app/pool.h"
 #include "app/service_manager.h"
 #include "base/log.h"
+#include "client/dataset_url.h"
 #include "mount/mount_point.h"
 #include "mount/pulse.h"
+#include "mount/refresh_watch.h"
 #include "mount/session.h"
 
 namespace forebay {
@@ -42,6 +45,22 @@ FilesystemOptions WithTotals(const Context& context, const MountChoices& choices
     options.totals = [totals](std::stop_token stop) { return totals->Find(std::move(stop)); };
   }
   return options;
+}
+
+// Only a dataset can be refreshed: null of anything else.
+std::unique_ptr<RefreshWatch> WatchRefreshes(const MountChoices& choices, Client& client,
+                                             const Filesystem& filesystem,
+                                             const FuseConnection& connection) {
+  if (!IsDatasetUrl(choices.root)) return nullptr;
+  const std::shared_ptr<KernelChannel> channel = connection.channels().front();
+  return std::make_unique<RefreshWatch>(RefreshWatch::Care{
+      .ask = [&client, url = choices.root](
+                 Deadline deadline,
+                 std::stop_token stop) { return client.Generation(url, deadline, stop); },
+      .is_idle = [&filesystem] { return filesystem.known_nodes() <= 1; },  // The root.
+      .forget = [&filesystem, channel,
+                 all_at_once =
+                     choices.may_resend] { filesystem.ForgetNames(*channel, all_at_once); }});
 }
 
 // Takes the mount off, and serves on what is open, for a while.
@@ -90,6 +109,7 @@ int ServeMount(const Context& context, const MountChoices& choices, const Mounte
                         WithTotals(context, choices, mounted.options));
   const std::unique_ptr<Session> session =
       Session::Start(mounted.connection.channels(), filesystem);
+  const auto watch = WatchRefreshes(choices, *client.value(), filesystem, mounted.connection);
   const Pulse pulse(beats, [&session] { return session->IsTurning(); });
   TurnMessages(context);
   if (!session->Wait(Clock::time_point::max(), interrupts.token())) {

@@ -136,6 +136,14 @@ Status Client::Resolve(const std::string& url, Deadline deadline, std::stop_toke
   return place.ok() ? Status() : Status(place.error());
 }
 
+Result<std::uint64_t> Client::Generation(const std::string& url, Deadline deadline,
+                                         std::stop_token stop) {
+  const Result<DatasetPath> path = ParseDatasetUrl(url);
+  if (!path.ok()) return path.error();
+  if (!state_->backends.datasets) return Error(Code::kInvalidArgument, "there is no group");
+  return state_->backends.datasets->Renew(path.value().dataset, deadline, std::move(stop));
+}
+
 Result<Attributes> Client::Stat(const std::string& url, Deadline deadline, std::stop_token stop) {
   Result<Place> place = state_->backends.Find(url, deadline, stop);
   if (!place.ok()) return place.error();

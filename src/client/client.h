@@ -188,6 +188,11 @@ class Client {
   // checks it. Errors: kInvalidArgument; kNotFound: the group has no such dataset; kUnavailable.
   Status Resolve(const std::string& url, Deadline deadline, std::stop_token stop);
 
+  // Asks the group now what the dataset of `url` is: a number that is another one whenever that has
+  // changed, or it was refreshed. What is asked from then on is asked of what it is now.
+  // Errors: kInvalidArgument: not a dataset's URL; kNotFound: it is gone; any other: nobody knows.
+  Result<std::uint64_t> Generation(const std::string& url, Deadline deadline, std::stop_token stop);
+
   // Through the pool: HEADs and listings are asked once within the staleness bound; straight from
   // the store if no worker answers. Errors: those of Upstream.
   Result<Attributes> Stat(const std::string& url, Deadline deadline, std::stop_token stop);

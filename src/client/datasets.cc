@@ -1,6 +1,7 @@
 #include "client/datasets.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "cluster/dataset_upstream.h"
@@ -62,6 +63,32 @@ Result<StoreRef> Datasets::Find(const DatasetRef& name, Deadline deadline, std::
   known.renewing = false;
   known.renew_at = Clock::now() + options_.use_min;
   return store;
+}
+
+Result<std::uint64_t> Datasets::Renew(const DatasetRef& name, Deadline deadline,
+                                      std::stop_token stop) {
+  std::optional<DatasetEntry> before;
+  {
+    MutexLock lock(mutex_);
+    const Known& known = known_.Use(name.Text(), [](const Known&) {});
+    if (known.store) before = known.entry;
+  }
+  if (!before) {
+    const Result<StoreRef> found = FindFirst(name, deadline, std::move(stop));
+    if (!found.ok()) return found.error();
+  } else {
+    const Deadline until = std::min<Deadline>(deadline, Clock::now() + options_.renew_timeout);
+    Result<DatasetEntry> now = AskAgain(name, *before, until, std::move(stop));
+    if (!now.ok()) {
+      MutexLock lock(mutex_);
+      if (now.error().code() == Code::kNotFound) known_.Erase(name.Text());
+      return now.error();
+    }
+    const Result<StoreRef> kept = Keep(name, std::move(now).value());
+    if (!kept.ok()) return kept.error();
+  }
+  MutexLock lock(mutex_);
+  return known_.Use(name.Text(), [](const Known&) {}).entry.generation;
 }
 
 Clock::duration Datasets::UseFor(const DatasetEntry& entry) const {

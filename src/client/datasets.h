@@ -52,6 +52,10 @@ class Datasets {
   // and it was not known before; kInvalidArgument: this build cannot read its mounts.
   Result<StoreRef> Find(const DatasetRef& name, Deadline deadline, std::stop_token stop)
       EXCLUDES(mutex_);
+  // Asks now, whatever is known: the generation of the dataset. Errors: as Find; kUnavailable also
+  // if it was known before.
+  Result<std::uint64_t> Renew(const DatasetRef& name, Deadline deadline, std::stop_token stop)
+      EXCLUDES(mutex_);
 
  private:
   struct Known {

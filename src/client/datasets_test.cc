@@ -127,6 +127,24 @@ TEST_F(DatasetsTest, AChangeIsTakenOver) {
   EXPECT_EQ(second->upstream, first->upstream);  // The mounts are the same.
 }
 
+TEST_F(DatasetsTest, RenewingTellsEveryChange) {
+  const auto renew = [&] { return datasets.Renew({"prices", "default"}, Clock::now() + 10s, {}); };
+  EXPECT_EQ(renew().value(), 1u);
+  TellWorkers(Entry(1));
+  EXPECT_EQ(renew().value(), 1u);
+  EXPECT_EQ(asked, 1);  // Workers know.
+  DatasetEntry changed = Entry(2);
+  changed.refreshed = 1;
+  TellWorkers(changed);
+  answer = GroupAnswer{.map = {}, .dataset = changed};
+  EXPECT_EQ(renew().value(), 2u);
+  EXPECT_EQ(Find().value()->rules.refreshed, 1u);
+  answer = Error(Code::kNotFound, "");
+  TellWorkers(Entry(3));
+  EXPECT_EQ(renew().error().code(), Code::kNotFound);
+  EXPECT_EQ(Find().error().code(), Code::kNotFound);
+}
+
 TEST_F(DatasetsTest, AfterTheFirstUseControlMayBeAway) {
   const StoreRef first = Find().value();
   answer = Error(Code::kUnavailable, "dead");

@@ -188,6 +188,15 @@ void Filesystem::Forget(const ForgetCall& call) {
   for (const ForgetCall::Node& node : call.nodes) nodes_.Forget(node.node, node.lookups);
 }
 
+void Filesystem::ForgetNames(KernelChannel& channel, bool all_at_once) const {
+  constexpr std::size_t kNamesMax = 100'000;
+  channel.ForgetAttributes(kRootNode);
+  if (all_at_once && channel.ForgetNames().ok()) return;
+  for (const Nodes::KnownName& known : nodes_.Names(kNamesMax)) {
+    channel.ForgetName(known.directory, known.name);
+  }
+}
+
 std::optional<NodeReply> Filesystem::Known(const std::string& path, const Looked& looked) {
   const NodeRef node = nodes_.Enter(path, looked.attributes);
   if (!node) return std::nullopt;

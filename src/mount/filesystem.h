@@ -18,6 +18,7 @@
 #include "client/buffer_pool.h"
 #include "client/client.h"
 #include "mount/handles.h"
+#include "mount/kernel_channel.h"
 #include "mount/mount_stats.h"
 #include "mount/nodes.h"
 #include "mount/own_files.h"
@@ -63,6 +64,9 @@ class Filesystem {
 
   void Forget(const ForgetCall& call);
   std::size_t known_nodes() const { return nodes_.size(); }
+  // Has the kernel ask again for what it knows of names: of all if it can (`all_at_once`), else of
+  // 100,000 at most; the others it keeps for valid_max at most. It may wait for requests then.
+  void ForgetNames(KernelChannel& channel, bool all_at_once) const;
 
  private:
   struct Dispatch;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/result.h"
 #include "io/unique_fd.h"
@@ -39,10 +40,19 @@ class KernelChannel {
   // Asks the kernel to send again what was received and not answered, by whomever and through
   // whatever channel of this mount. Errors: kUnavailable: it cannot (before Linux 6.9).
   Status AskToResend();
+  // Has the kernel ask for each name before it uses it again; what is open stays. Never waits.
+  // Errors: kUnavailable: it cannot (before Linux 6.16).
+  Status ForgetNames();
+  // The same of one name in `directory`. May wait for requests about that directory.
+  void ForgetName(std::uint64_t directory, std::string_view name);
+  // Attributes of `node`, but not its pages.
+  void ForgetAttributes(std::uint64_t node);
   // Answers with an error number from <cerrno>.
   void AnswerError(std::uint64_t unique, int error);
 
  private:
+  // Tells the kernel something that it did not ask for.
+  Status Notify(int code, std::span<const std::byte> body, std::span<const std::byte> more);
   void Send(std::uint64_t unique, int error, std::span<const std::byte> body,
             std::span<const std::byte> more);
 

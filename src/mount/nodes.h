@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/mutex.h"
 #include "core/ids.h"
@@ -48,6 +49,14 @@ class Nodes {
   // The kernel knows it `lookups` times less; at 0 it is forgotten. The root stays.
   void Forget(std::uint64_t id, std::uint64_t lookups) EXCLUDES(mutex_);
   std::size_t size() const EXCLUDES(mutex_);
+
+  // A name that the kernel may keep, in the directory with this node.
+  struct KnownName {
+    std::uint64_t directory = 0;
+    std::string name;
+  };
+  // Those of `most` nodes.
+  std::vector<KnownName> Names(std::size_t most) const EXCLUDES(mutex_);
 
  private:
   struct Known {

@@ -75,6 +75,42 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
         self.assertEqual(json.loads((own / "status").read_text())["processes"], 2)
 
 
+    def test_a_refresh_is_seen_at_once(self):
+        root = self.make_tree({"f": b"1", "d/g": b"1", "d/gone": b"1"})
+        self.create("d", root)
+        old = self.dir / "old"
+        old.mkdir()
+        processes = {self.at: self.mount("d"),
+                     old: self.mount("d", "-o", "noresend", at=old)}  # As before Linux 6.16.
+
+        def seen(at):
+            return [(at / name).stat().st_size if (at / name).exists() else None
+                    for name in ("f", "d/g", "d/gone")] + [at.stat().st_mtime_ns]
+
+        def await_all(expected):
+            expected.append(root.stat().st_mtime_ns)
+            for at in processes:
+                harness.wait_until(lambda at=at: seen(at) == expected, f"{at}: {expected}",
+                                   timeout=group_case.PROMPT_S)
+        await_all([1, 1, 1])
+        with open(self.at / "d/gone", "rb") as file:
+            (root / "f").write_bytes(b"22")
+            (root / "d/g").write_bytes(b"22")
+            (root / "d/gone").unlink()
+            (root / "new").write_bytes(b"")
+            self.assertEqual(seen(self.at)[:3], [1, 1, 1])  # The bound is 60 s.
+            self.ok("dataset", "refresh", "d")
+            await_all([2, 2, None])
+            self.assertEqual(os.fstat(file.fileno()).st_size, 1)
+        # Whoever serves it next does not know what was seen before.
+        (root / "f").write_bytes(b"333")
+        os.kill(processes[self.at].pid, signal.SIGSTOP)
+        os.kill(self.daemon_of(processes[self.at]), signal.SIGKILL)
+        self.ok("dataset", "refresh", "d")
+        os.kill(processes[self.at].pid, signal.SIGCONT)
+        await_all([3, 2, None])
+
+
 class OfAStore(mount_case.MountTest):
     def test_df_shows_it(self):
         self.mount(f"file://{self.make_tree({'a': b'1'})}")
