@@ -1,5 +1,5 @@
-# `cpack -G DEB` in the build folder makes forebay_VERSION_ARCH.deb: the program, the units of
-# systemd, and what administrators change below /etc/forebay.
+# `cpack -G DEB` in the build folder makes forebay_VERSION_ARCH.deb: the program, mount(8)'s helper,
+# the units of systemd, and what administrators change below /etc/forebay.
 
 include(GNUInstallDirs)
 install(TARGETS forebay RUNTIME DESTINATION bin)
@@ -9,7 +9,14 @@ install(FILES deploy/systemd/forebay-control.service deploy/systemd/forebay-work
 install(FILES deploy/etc/control.yaml deploy/etc/worker.yaml deploy/etc/near.yaml
         DESTINATION /etc/forebay)
 install(FILES deploy/etc/environment DESTINATION /etc/forebay PERMISSIONS OWNER_READ OWNER_WRITE)
-install(FILES README.md SEMANTICS.md DESTINATION share/doc/forebay)
+install(FILES README.md SEMANTICS.md docs/mount.md DESTINATION share/doc/forebay)
+install(FILES deploy/examples/mnt-prices.mount deploy/examples/mnt-prices.automount
+        DESTINATION share/doc/forebay/examples)
+# What mount(8) looks for, of types forebay and fuse.forebay.
+foreach(helper mount.forebay mount.fuse.forebay)
+  file(CREATE_LINK ../bin/forebay ${PROJECT_BINARY_DIR}/${helper} SYMBOLIC)
+  install(FILES ${PROJECT_BINARY_DIR}/${helper} DESTINATION sbin)
+endforeach()
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)

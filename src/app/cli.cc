@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 
+#include "app/option_list.h"
 #include "app/table.h"
 #include "app/version.h"
 
@@ -241,8 +242,11 @@ Result<Invocation> InvocationOf(const std::vector<std::string>& arguments) {
   }
   const auto [verb, words] = FindVerb(arguments);
   if (verb != nullptr) {
-    return VerbParser(*verb).Parse(
+    Result<Invocation> invocation = VerbParser(*verb).Parse(
         {arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end()});
+    if (!invocation.ok()) return invocation;
+    if (Status spread = SpreadOptions(invocation.value()); !spread.ok()) return spread.error();
+    return invocation;
   }
   const std::string longer = VerbsBeginningWith(first);
   if (longer.empty()) {

@@ -17,8 +17,9 @@ inline constexpr int kExitDeadline = 124;  // What was waited for did not come i
 inline constexpr int kExitInterrupted = 130;
 
 struct Context {
-  std::string verb;                    // "cat", "bench read": begins every message.
-  std::vector<std::string> arguments;  // Positional, as given.
+  std::string verb;                     // "cat", "bench read": begins every message.
+  std::vector<std::string> words = {};  // Of the command line, from the verb on.
+  std::vector<std::string> arguments;   // Positional, as given.
   Settings settings;
   // Of flags that may be repeated: their values on the command line. See ListOf.
   std::map<std::string, std::vector<std::string>, std::less<>> lists;

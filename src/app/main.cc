@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "app/cli.h"
+#include "app/mount_helper.h"
 #include "app/output.h"
 #include "app/progress.h"
 #include "base/check.h"
@@ -108,6 +109,7 @@ int Main(const std::vector<std::string>& arguments) {
   const Verb& verb = *invocation.value().verb;
   Context context;
   context.verb = verb.name;
+  context.words = arguments;
   context.arguments = invocation.value().arguments;
   context.environment = Environment();
   const Status configured = Configure(invocation.value(), context);
@@ -116,13 +118,20 @@ int Main(const std::vector<std::string>& arguments) {
     return kExitUsage;
   }
   if (context.settings.Switch("print-config")) {
-    std::vector<std::string> keys(verb.flags.begin(), verb.flags.end());
-    std::erase(keys, "print-config");
-    return WriteStdout(context.settings.Print(keys)).ok() ? kExitDone : kExitFailed;
+    return WriteStdout(context.settings.Print(ShownFlags(verb.name))).ok() ? kExitDone
+                                                                           : kExitFailed;
   }
   const Status shared = CheckSharedFlags(verb, context);
   if (!shared.ok()) return WrongInput(context, shared.error());
   return verb.run(context);
+}
+
+int MountHelperMain(const std::vector<std::string>& arguments) {
+  const Result<MountHelperCall> call = ParseMountHelper(arguments);
+  const Status status = call.ok() ? AddEnvironment(call.value()) : Status(call.error());
+  if (status.ok()) return MountHelperExitCode(Main(call.value().words));
+  fmt::print(stderr, "{}\n", OneLine(status.error().message()));
+  return MountHelperExitCode(kExitUsage);
 }
 
 }  // namespace
@@ -132,5 +141,8 @@ int main(int argc, char** argv) {
   forebay::OpenStandardStreams();
   // A reader that goes away is an error of the write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  if (argc > 0 && forebay::IsMountHelper(argv[0])) {
+    return forebay::MountHelperMain({argv + 1, argv + argc});
+  }
   return forebay::Main({argv + 1, argv + argc});
 }

@@ -37,11 +37,11 @@ Result<std::string> LogFile(const Context& context, const std::string& directory
 }
 
 // This command with --foreground; what it says goes to ours until it has mounted.
-Result<pid_t> StartMount(const std::string& log, int output) {
-  Result<std::vector<std::string>> words = OwnWords();
-  if (!words.ok()) return std::move(words).error();
-  words.value().insert(words.value().begin() + 2, {"--foreground", "--log=" + log});  // The verb's.
-  return StartInBackground(std::move(words).value(), output, STDERR_FILENO);
+Result<pid_t> StartMount(const Context& context, const std::string& log, int output) {
+  std::vector<std::string> words = {"forebay"};
+  words.insert(words.end(), context.words.begin(), context.words.end());
+  words.insert(words.begin() + 2, {"--foreground", "--log=" + log});  // Flags of the verb.
+  return StartInBackground(std::move(words), output, STDERR_FILENO);
 }
 
 // Returns when the process in the background has mounted, or has ended.
@@ -88,7 +88,7 @@ int MountInBackground(const Context& context, Interrupts& interrupts,
   }
   const UniqueFd output(ends[0]);
   UniqueFd input(ends[1]);
-  const Result<pid_t> pid = StartMount(log.value(), input.get());
+  const Result<pid_t> pid = StartMount(context, log.value(), input.get());
   if (!pid.ok()) return Ended(context, interrupts, pid.error());
   input.Reset();
   return AwaitMounted(context, interrupts, pid.value(), output.get());

@@ -7,17 +7,42 @@
 #include <charconv>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "app/flags.h"
+#include "app/option_list.h"
+#include "app/pool.h"
 #include "client/dataset_url.h"
 
 namespace forebay {
 namespace {
 
 // What is so in any case, and what is meant for mount(8), not for a file system.
-constexpr auto kTaken = std::to_array<std::string_view>(
-    {"ro", "nosuid", "nodev", "noexec", "exec", "noatime", "nodiratime", "relatime", "defaults",
-     "default_permissions", "auto", "noauto", "user", "nouser", "users", "_netdev", "nofail"});
+constexpr auto kTaken =
+    std::to_array<std::string_view>({"ro",         "defaults",    "default_permissions",
+                                     "nosuid",     "suid",        "nodev",
+                                     "dev",        "auto",        "noauto",
+                                     "user",       "nouser",      "users",
+                                     "nousers",    "owner",       "noowner",
+                                     "group",      "nogroup",     "_netdev",
+                                     "nofail",     "async",       "sync",
+                                     "dirsync",    "atime",       "noatime",
+                                     "diratime",   "nodiratime",  "relatime",
+                                     "norelatime", "strictatime", "nostrictatime",
+                                     "lazytime",   "nolazytime",  "silent",
+                                     "loud",       "mand",        "nomand",
+                                     "iversion",   "noiversion",  "nonempty",
+                                     "sloppy"});
+constexpr auto kTakenWithValue =
+    std::to_array<std::string_view>({"user", "comment", "helper", "uhelper"});
+
+// Who mounts a line of fstab with these gets no programs to run from it, unless "exec" follows.
+constexpr auto kNoExec = std::to_array<std::string_view>({"user", "users"});
+
+template <std::size_t N>
+bool IsOneOf(const std::array<std::string_view, N>& words, std::string_view word) {
+  return std::ranges::find(words, word) != words.end();
+}
 
 Error Invalid(std::string message) {
   return {Code::kInvalidArgument, std::move(message)};
@@ -69,25 +94,38 @@ Status TakeOption(std::string_view option, MountChoices& choices) {
   }
   if (key == "uid") return SetId("-o uid", value, choices.uid);
   if (key == "gid") return SetId("-o gid", value, choices.gid);
+  if (option == "exec" || option == "noexec") {
+    choices.no_exec = option == "noexec";
+    return {};
+  }
+  if (option == "fake") {
+    choices.only_check = true;
+    return {};
+  }
   if (option == "rw") return Invalid("-o rw: mounts are read-only; write ro, or leave it out");
-  if (key.starts_with("x-") || std::ranges::find(kTaken, option) != kTaken.end()) return {};
+  if (option == "remount") {
+    return Invalid("-o remount: a mount cannot be changed; `forebay umount` it and mount it anew");
+  }
+  if (IsOneOf(kNoExec, option)) choices.no_exec = true;
+  const bool has_value = key.size() < option.size();
+  const bool is_taken = key.starts_with("x-") || key.starts_with("X-") ||
+                        (has_value ? IsOneOf(kTakenWithValue, key) : IsOneOf(kTaken, option));
+  if (is_taken) return {};
   return Invalid(
-      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N, noresend, "
-                  "nopassthrough or "
-                  "options of mount(8)",
+      fmt::format("-o \"{}\": no such option; write ro, allow_other, uid=N, gid=N, "
+                  "noexec, noresend, nopassthrough, a flag as FLAG=VALUE, or options of mount(8)",
                   option));
 }
 
 Status TakeOptions(const Context& context, MountChoices& choices) {
+  std::vector<std::string> options;
   for (const std::string& list : ListOf(context, "options")) {
-    for (std::size_t begin = 0; begin <= list.size();) {
-      const std::size_t end = std::min(list.find(',', begin), list.size());
-      if (end > begin) {
-        const std::string_view option = std::string_view(list).substr(begin, end - begin);
-        if (Status taken = TakeOption(option, choices); !taken.ok()) return taken;
-      }
-      begin = end + 1;
-    }
+    for (std::string& option : SplitOptions(list)) options.push_back(std::move(option));
+  }
+  const bool is_sloppy = std::ranges::find(options, "sloppy") != options.end();
+  for (const std::string& option : options) {
+    Status taken = TakeOption(option, choices);
+    if (!taken.ok() && !is_sloppy) return taken;
   }
   return {};
 }
@@ -123,6 +161,9 @@ Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& use
                        .gid = user.gid};
   if (Status taken = TakeOptions(context, choices); !taken.ok()) return taken.error();
   if (settings.Has("near-memory")) choices.near_memory_bytes = settings.Size("near-memory");
+  const auto ttl = MetadataTtl(context);
+  if (!ttl.ok()) return ttl.error();
+  choices.metadata_ttl = ttl.value();
   if (settings.Has("uid")) {
     if (Status set = SetId("--uid", settings.Text("uid"), choices.uid); !set.ok()) {
       return set.error();

@@ -1,7 +1,9 @@
 // From the flags and the -o list of `forebay mount` to what they choose.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "app/context.h"
@@ -18,9 +20,14 @@ struct MountChoices {
   std::string root;    // The URL of what is mounted, ending in '/'.
   std::string source;  // What df(1) shows: the name, or the URL.
   bool allow_other = false;
-  bool may_resend = true;               // False: as on kernels that cannot send requests again.
-  bool may_pass_through = true;         // False: as on kernels that cannot read from other files.
+  // False: as on kernels that cannot send requests again, nor forget all names at once.
+  bool may_resend = true;
+  bool may_pass_through = true;  // False: as on kernels that cannot read from other files.
+  bool no_exec = false;
   std::uint64_t near_memory_bytes = 0;  // Of a near worker of its own; 0: none.
+  // Of a store's names, if it was said: how long the kernel may keep them.
+  std::optional<std::chrono::milliseconds> metadata_ttl = {};
+  bool only_check = false;  // Mount nothing.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t file_mode = 0;

@@ -58,6 +58,47 @@ TEST(MountChoices, TakesWhatMountTakes) {
   EXPECT_TRUE(choices.allow_other);
 }
 
+TEST(MountChoices, LinesOfFstabAreTaken) {
+  const auto choices = [](const std::string& list) {
+    return MountChoicesOf(ContextOf("file:///d", {list}), {});
+  };
+  for (const std::string list :
+       {"defaults,ro,_netdev,noauto,nofail,x-systemd.automount,x-systemd.idle-timeout=60,X-a=b",
+        "user,exec,nosuid,nodev,noatime,comment=of the team", "user=alice,users,owner,group",
+        "auto,async,dev,suid,relatime,nouser"}) {
+    EXPECT_TRUE(choices(list).ok()) << list;
+  }
+  EXPECT_FALSE(choices("ro").value().no_exec);
+  EXPECT_TRUE(choices("noexec").value().no_exec);
+  EXPECT_TRUE(choices("ro,user").value().no_exec);
+  EXPECT_FALSE(choices("user,exec").value().no_exec);
+  EXPECT_TRUE(choices("exec,users").value().no_exec);
+  EXPECT_FALSE(choices("owner").value().no_exec);
+  EXPECT_TRUE(choices("fake").value().only_check);
+  EXPECT_FALSE(choices("bogus").ok());
+  EXPECT_FALSE(choices("defaults=5").ok());
+  EXPECT_FALSE(choices("remount").ok());
+  EXPECT_TRUE(choices("bogus,sloppy").ok());
+}
+
+TEST(MountChoices, MetadataTtlIsAsMountS3HasIt) {
+  using std::chrono::milliseconds;
+  const auto ttl = [](const std::string& value) {
+    return MountChoicesOf(ContextOf("file:///d", {}, {{"metadata-ttl", value}}), {});
+  };
+  EXPECT_EQ(ttl("30").value().metadata_ttl, milliseconds(30'000));
+  EXPECT_EQ(ttl("0").value().metadata_ttl, milliseconds(0));
+  EXPECT_EQ(ttl("2m").value().metadata_ttl, milliseconds(120'000));
+  EXPECT_EQ(ttl("minimal").value().metadata_ttl, milliseconds(0));
+  EXPECT_EQ(ttl("indefinite").value().metadata_ttl, milliseconds::max());
+  EXPECT_FALSE(MountChoicesOf(ContextOf("file:///d"), {}).value().metadata_ttl.has_value());
+  for (const std::string wrong : {"never", "-1", "1e3", "99999999999999999999"}) {
+    ASSERT_FALSE(ttl(wrong).ok()) << wrong;
+    EXPECT_NE(ttl(wrong).error().message().find("--metadata-ttl \"" + wrong + '"'),
+              std::string::npos);
+  }
+}
+
 TEST(MountChoices, SaysWhatIsWrong) {
   const auto message = [](const Context& context) {
     const Result<MountChoices> choices = MountChoicesOf(context, {});

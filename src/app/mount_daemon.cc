@@ -5,14 +5,19 @@
 #include <unistd.h>
 
 #include <array>
+#include <memory>
+#include <utility>
 
 #include "app/interrupts.h"
+#include "app/mounted_totals.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/service_manager.h"
 #include "base/log.h"
+#include "client/dataset_url.h"
 #include "mount/mount_point.h"
 #include "mount/pulse.h"
+#include "mount/refresh_watch.h"
 #include "mount/session.h"
 
 namespace forebay {
@@ -31,6 +36,31 @@ Status CheckRoot(Client& client, const Context& context, const MountChoices& cho
   if (root.value().attributes.type == FileType::kDirectory) return {};
   return Error(Code::kInvalidArgument,
                fmt::format("\"{}\": a file; name a directory", choices.source));
+}
+
+// `options` with what this process alone can have.
+FilesystemOptions WithTotals(const Context& context, const MountChoices& choices,
+                             FilesystemOptions options) {
+  if (auto totals = MountedTotals::Create(context, choices.root)) {
+    options.totals = [totals](std::stop_token stop) { return totals->Find(std::move(stop)); };
+  }
+  return options;
+}
+
+// Only a dataset can be refreshed: null of anything else.
+std::unique_ptr<RefreshWatch> WatchRefreshes(const MountChoices& choices, Client& client,
+                                             const Filesystem& filesystem,
+                                             const FuseConnection& connection) {
+  if (!IsDatasetUrl(choices.root)) return nullptr;
+  const std::shared_ptr<KernelChannel> channel = connection.channels().front();
+  return std::make_unique<RefreshWatch>(RefreshWatch::Care{
+      .ask = [&client, url = choices.root](
+                 Deadline deadline,
+                 std::stop_token stop) { return client.Generation(url, deadline, stop); },
+      .is_idle = [&filesystem] { return filesystem.known_nodes() <= 1; },  // The root.
+      .forget = [&filesystem, channel,
+                 all_at_once =
+                     choices.may_resend] { filesystem.ForgetNames(*channel, all_at_once); }});
 }
 
 // Takes the mount off, and serves on what is open, for a while.
@@ -77,9 +107,11 @@ int ServeMount(const Context& context, const MountChoices& choices, const Mounte
       ConnectPool(context, std::array{choices.root}, mounted.near_socket);
   if (!client.ok()) return WrongInput(context, client.error());
   const FuseConnection& connection = mounted.connection;
-  Filesystem filesystem(*client.value(), mounted.nodes, mounted.options,
+  Filesystem filesystem(*client.value(), mounted.nodes,
+                        WithTotals(context, choices, mounted.options),
                         connection.can_pass_through() ? connection.channels().front() : nullptr);
   const std::unique_ptr<Session> session = Session::Start(connection.channels(), filesystem);
+  const auto watch = WatchRefreshes(choices, *client.value(), filesystem, connection);
   const Pulse pulse(beats, [&session] { return session->IsTurning(); });
   TurnMessages(context);
   if (!session->Wait(Clock::time_point::max(), interrupts.token())) {

@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "app/flags.h"
 #include "app/state_dir.h"
+#include "base/units.h"
 #include "client/dataset_url.h"
 #include "client/group_directory.h"
 
@@ -104,8 +108,11 @@ Result<std::unique_ptr<Client>> ConnectGroup(const Context& context, Through thr
   if (!address.ok()) return address.error();
   Result<std::unique_ptr<GroupDirectory>> directory = MakeControlDirectory(address.value());
   if (!directory.ok()) return std::move(directory).error().Within("--control");
+  const auto ttl = MetadataTtl(context);
+  if (!ttl.ok()) return ttl.error();
   ClientOptions options;
   options.near_socket = near_socket;
+  options.staleness_max = ttl.value().value_or(std::chrono::milliseconds::max());
   options.group = std::move(directory).value();
   if (through == Through::kStore) {
     options.group = std::make_unique<StoresOnly>(std::move(options.group));
@@ -140,7 +147,32 @@ Result<MembersFile> MembersOf(const Context& context) {
   }
   const Status added = AddStoreFlags(context, members.options);
   if (!added.ok()) return added.error();
+  const auto ttl = MetadataTtl(context);
+  if (!ttl.ok()) return ttl.error();
+  if (const auto bound = ttl.value()) {
+    const bool has_own = context.settings.Has("members");
+    members.staleness = has_own ? std::min(members.staleness, *bound) : *bound;
+  }
   return members;
+}
+
+Result<std::optional<std::chrono::milliseconds>> MetadataTtl(const Context& context) {
+  using std::chrono::milliseconds;
+  if (!context.settings.Has("metadata-ttl")) return std::optional<milliseconds>();
+  const std::string& text = context.settings.Text("metadata-ttl");
+  if (text == "minimal") return std::optional(milliseconds(0));
+  if (text == "indefinite") return std::optional(milliseconds::max());
+  constexpr std::uint64_t kSecondsMax = 10ULL * 365 * 24 * 3600;
+  std::uint64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error == std::errc() && end == text.data() + text.size() && seconds <= kSecondsMax) {
+    return std::optional<milliseconds>(std::chrono::seconds(seconds));
+  }
+  const Result<milliseconds> duration = ParseDuration(text);
+  if (duration.ok() && duration.value() <= std::chrono::seconds(kSecondsMax)) {
+    return std::optional(duration.value());
+  }
+  return Invalid(fmt::format("--metadata-ttl \"{}\": write seconds, minimal or indefinite", text));
 }
 
 Status CheckUrls(std::span<const std::string> urls) {

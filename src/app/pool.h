@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -39,6 +40,10 @@ Result<std::unique_ptr<Client>> ConnectStore(const Context& context,
 Result<std::unique_ptr<Client>> ConnectWorkers(const Context& context,
                                                std::span<const std::string> urls,
                                                const std::string& why);
+
+// --metadata-ttl: max() for ever. Nothing: it is not given.
+// Errors: kInvalidArgument, naming the flag, its value and what would do.
+Result<std::optional<std::chrono::milliseconds>> MetadataTtl(const Context& context);
 
 // The deadline of a call that begins now, from --read-timeout.
 Deadline ReadDeadline(const Context& context);

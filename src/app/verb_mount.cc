@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,9 +17,11 @@
 #include "app/pool.h"
 #include "app/service_manager.h"
 #include "app/verbs.h"
+#include "app/version.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
+#include "client/dataset_url.h"
 #include "mount/mount_point.h"
 #include "mount/supervisor.h"
 
@@ -48,14 +51,31 @@ Status CheckDirectory(const std::string& given, const std::string& directory) {
   return {};
 }
 
-FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices) {
+// A dataset's names are to be asked for again within a minute of its refresh, whatever its bound
+// is; nothing refreshes a store but its bound.
+std::chrono::nanoseconds ValidMax(const MountChoices& choices) {
+  constexpr std::chrono::seconds kUsual{60};
+  constexpr std::chrono::hours kForEver{24 * 3650};
+  if (IsDatasetUrl(choices.root) || !choices.metadata_ttl) return kUsual;
+  if (*choices.metadata_ttl > kForEver) return kForEver;
+  return std::max<std::chrono::nanoseconds>(*choices.metadata_ttl, kUsual);
+}
+
+FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices,
+                            const std::string& directory) {
   return {.root = choices.root,
           .ownership = {.uid = choices.uid,
                         .gid = choices.gid,
                         .file_mode = choices.file_mode,
                         .directory_mode = choices.directory_mode,
                         .no_time_ns = WallClockNanoseconds()},
-          .read_timeout = ReadTimeout(context)};
+          .read_timeout = ReadTimeout(context),
+          .valid_max = ValidMax(choices),
+          .facts = {.version = std::string(kVersion),
+                    .source = choices.source,
+                    .root = choices.root,
+                    .directory = directory,
+                    .config = context.settings.Print(ShownFlags(context.verb))}};
 }
 
 int Failed(const Context& context, const Error& error) {
@@ -114,6 +134,7 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   Result<UniqueFd> device = Mount({.directory = directory,
                                    .source = choices.source,
                                    .allow_other = choices.allow_other,
+                                   .no_exec = choices.no_exec,
                                    .root_mode = choices.directory_mode});
   if (!device.ok()) return Failed(context, device.error());
   Result<FuseConnection> connection = FuseConnection::Settle(
@@ -127,7 +148,7 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   const MountedRoot mounted{
       .connection = connection.value(),
       .nodes = *nodes.value(),
-      .options = OptionsOf(context, choices),
+      .options = OptionsOf(context, choices, directory),
       .directory = directory,
       .device = found ? found->device : "",
       .near_socket = near.value() ? near.value()->socket : SharedNearSocket(context, choices)};
@@ -159,6 +180,7 @@ int RunMountVerb(const Context& given_context) {
     }
     return Failed(context, checked.error());
   }
+  if (choices.value().only_check) return kExitDone;
   if (context.settings.Switch("foreground")) {
     return MountHere(context, choices.value(), directory.value());
   }

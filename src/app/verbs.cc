@@ -1,7 +1,10 @@
 #include "app/verbs.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
+
+#include "base/check.h"
 
 namespace forebay {
 namespace {
@@ -175,9 +178,11 @@ const std::array kVerbs = {
         "a part of it. A URL of a store is read through the pool of --members, and without it "
         "straight from the store.\nReturns when the mount is usable, which then stays until "
         "`forebay umount DIR`, or SIGTERM to its process. Root's mounts are readable by all users "
-        "(allow_other, default_permissions).",
+        "(allow_other, default_permissions).\nA line of /etc/fstab, with the link mount.forebay in "
+        "/sbin: "
+        "forebay://prices /mnt/prices forebay ro,_netdev,nofail 0 0",
         Reading({"foreground", "options", "read-only", "allow-other", "uid", "gid", "file-mode",
-                 "dir-mode", "near-memory", "log", "namespace"}),
+                 "dir-mode", "metadata-ttl", "near-memory", "log", "namespace"}),
         2, 2, &RunMountVerb, VerbGroup::kMount, "forebay mount prices /mnt/prices"},
     Verb{"umount",
          "DIR",
@@ -286,6 +291,14 @@ const std::array kVerbs = {
 
 std::span<const Verb> AllVerbs() {
   return kVerbs;
+}
+
+std::vector<std::string> ShownFlags(std::string_view verb) {
+  const auto* const found = std::ranges::find(kVerbs, verb, &Verb::name);
+  CHECK(found != kVerbs.end());
+  std::vector<std::string> keys(found->flags.begin(), found->flags.end());
+  std::erase(keys, "print-config");
+  return keys;
 }
 
 }  // namespace forebay

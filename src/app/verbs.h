@@ -31,6 +31,9 @@ struct Verb {
 
 std::span<const Verb> AllVerbs();
 
+// The flags of `verb`, which there is, that --print-config shows.
+std::vector<std::string> ShownFlags(std::string_view verb);
+
 int RunUpVerb(const Context& context);
 int RunDownVerb(const Context& context);
 int RunExplainVerb(const Context& context);

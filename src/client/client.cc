@@ -136,7 +136,8 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
     backends.datasets =
         std::make_unique<Datasets>(std::move(options.group), backends.workers,
                                    DatasetUpstreams(std::move(options.environment)),
-                                   DatasetsOptions{.directory_at_hand = options.group_at_hand});
+                                   DatasetsOptions{.directory_at_hand = options.group_at_hand,
+                                                   .staleness_max = options.staleness_max});
   } else if (!file.members.empty()) {
     if (Status adopted = backends.workers.Adopt(MapOf(file)); !adopted.ok()) return adopted.error();
   }
@@ -149,6 +150,14 @@ Client::~Client() = default;
 Status Client::Resolve(const std::string& url, Deadline deadline, std::stop_token stop) {
   const Result<Place> place = state_->backends.Find(url, deadline, std::move(stop));
   return place.ok() ? Status() : Status(place.error());
+}
+
+Result<std::uint64_t> Client::Generation(const std::string& url, Deadline deadline,
+                                         std::stop_token stop) {
+  const Result<DatasetPath> path = ParseDatasetUrl(url);
+  if (!path.ok()) return path.error();
+  if (!state_->backends.datasets) return Error(Code::kInvalidArgument, "there is no group");
+  return state_->backends.datasets->Renew(path.value().dataset, deadline, std::move(stop));
 }
 
 Result<Attributes> Client::Stat(const std::string& url, Deadline deadline, std::stop_token stop) {
@@ -270,6 +279,14 @@ Status Client::Adopt(const GroupMap& map) {
 
 std::uint64_t Client::epoch() const {
   return state_->backends.workers.epoch();
+}
+
+std::vector<PoolMember> Client::members() const {
+  std::vector<PoolMember> members;
+  for (const WorkerRef& worker : state_->backends.workers.Living()) {
+    members.push_back({worker->name, worker->address});
+  }
+  return members;
 }
 
 SourceBytes Client::source_bytes() const {

@@ -33,6 +33,8 @@ struct ClientOptions {
   std::unique_ptr<GroupDirectory> group;
   // `group` answers from this process's memory: a dataset that it changes is another one at once.
   bool group_at_hand = false;
+  // What `group` says of a dataset's staleness holds only if it is no longer than this.
+  std::chrono::milliseconds staleness_max = std::chrono::milliseconds::max();
   // The process's environment, for credentials and what `members.options` leaves open.
   std::map<std::string, std::string> environment;
   // Requests that this client may have at the upstream at a time when workers fail; it starts at 4
@@ -171,6 +173,11 @@ struct DropReport {
   std::vector<std::string> silent;
 };
 
+struct PoolMember {
+  std::string name;
+  std::string address;
+};
+
 struct WorkerText {
   std::string worker;
   std::string text;
@@ -188,6 +195,11 @@ class Client {
   // worker is asked while control, or the copy of what it knows, answers. For a store's URL it only
   // checks it. Errors: kInvalidArgument; kNotFound: the group has no such dataset; kUnavailable.
   Status Resolve(const std::string& url, Deadline deadline, std::stop_token stop);
+
+  // Asks the group now what the dataset of `url` is: a number that is another one whenever that has
+  // changed, or it was refreshed. What is asked from then on is asked of what it is now.
+  // Errors: kInvalidArgument: not a dataset's URL; kNotFound: it is gone; any other: nobody knows.
+  Result<std::uint64_t> Generation(const std::string& url, Deadline deadline, std::stop_token stop);
 
   // Through the pool: HEADs and listings are asked once within the staleness bound; straight from
   // the store if no worker answers. Errors: those of Upstream.
@@ -241,6 +253,9 @@ class Client {
   Status Adopt(const GroupMap& map);
   // Of the map in force; 0: none is known yet.
   std::uint64_t epoch() const;
+
+  // The workers of that map that it does not mask.
+  std::vector<PoolMember> members() const;
 
   SourceBytes source_bytes() const;
   // Replies of workers that did not match their checksums, and so were asked for again.

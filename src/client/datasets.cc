@@ -1,6 +1,7 @@
 #include "client/datasets.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "cluster/dataset_upstream.h"
@@ -16,9 +17,10 @@ Error NoSuchDataset(const DatasetRef& name) {
                                "\": there is none; `forebay datasets` lists them"};
 }
 
-StoreRules RulesOf(const DatasetEntry& entry) {
+StoreRules RulesOf(const DatasetEntry& entry, std::chrono::milliseconds staleness_max) {
   return StoreRules{.block_bytes = entry.block_bytes,
-                    .staleness = entry.pinned ? std::chrono::milliseconds::max() : entry.staleness,
+                    .staleness = entry.pinned ? std::chrono::milliseconds::max()
+                                              : std::min(entry.staleness, staleness_max),
                     .refreshed = entry.refreshed,
                     .replicas = entry.replicas};
 }
@@ -61,6 +63,32 @@ Result<StoreRef> Datasets::Find(const DatasetRef& name, Deadline deadline, std::
   known.renewing = false;
   known.renew_at = Clock::now() + options_.use_min;
   return store;
+}
+
+Result<std::uint64_t> Datasets::Renew(const DatasetRef& name, Deadline deadline,
+                                      std::stop_token stop) {
+  std::optional<DatasetEntry> before;
+  {
+    MutexLock lock(mutex_);
+    const Known& known = known_.Use(name.Text(), [](const Known&) {});
+    if (known.store) before = known.entry;
+  }
+  if (!before) {
+    const Result<StoreRef> found = FindFirst(name, deadline, std::move(stop));
+    if (!found.ok()) return found.error();
+  } else {
+    const Deadline until = std::min<Deadline>(deadline, Clock::now() + options_.renew_timeout);
+    Result<DatasetEntry> now = AskAgain(name, *before, until, std::move(stop));
+    if (!now.ok()) {
+      MutexLock lock(mutex_);
+      if (now.error().code() == Code::kNotFound) known_.Erase(name.Text());
+      return now.error();
+    }
+    const Result<StoreRef> kept = Keep(name, std::move(now).value());
+    if (!kept.ok()) return kept.error();
+  }
+  MutexLock lock(mutex_);
+  return known_.Use(name.Text(), [](const Known&) {}).entry.generation;
 }
 
 Clock::duration Datasets::UseFor(const DatasetEntry& entry) const {
@@ -169,7 +197,7 @@ Result<StoreRef> Datasets::MakeStore(const Known& known, const DatasetEntry& ent
       Store{.url = DatasetStore(entry.uid),
             .dataset = entry.uid,
             .upstream = std::move(upstream),
-            .rules = RulesOf(entry),
+            .rules = RulesOf(entry, options_.staleness_max),
             .snapshots = entry.pinned ? directory_->snapshots() : nullptr});
 }
 

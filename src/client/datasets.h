@@ -29,6 +29,8 @@ struct DatasetsOptions {
   std::chrono::milliseconds renew_timeout{2'000};
   // The directory answers from this process's memory: it alone is asked, at every use.
   bool directory_at_hand = false;
+  // What is known of names is used no longer than this, unless the dataset is pinned.
+  std::chrono::milliseconds staleness_max = std::chrono::milliseconds::max();
 };
 
 // Thread safety: safe.
@@ -49,6 +51,10 @@ class Datasets {
   // Errors: kNotFound: the group has no such dataset; kUnavailable: nobody who knows was reached,
   // and it was not known before; kInvalidArgument: this build cannot read its mounts.
   Result<StoreRef> Find(const DatasetRef& name, Deadline deadline, std::stop_token stop)
+      EXCLUDES(mutex_);
+  // Asks now, whatever is known: the generation of the dataset. Errors: as Find; kUnavailable also
+  // if it was known before.
+  Result<std::uint64_t> Renew(const DatasetRef& name, Deadline deadline, std::stop_token stop)
       EXCLUDES(mutex_);
 
  private:

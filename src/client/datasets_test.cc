@@ -71,6 +71,22 @@ TEST_F(DatasetsTest, ControlSaysWhatItIsAndWhoServesIt) {
   EXPECT_EQ(pool.backends.workers.Living().size(), 3u);
 }
 
+TEST_F(DatasetsTest, AClientMayWantNamesYounger) {
+  const auto rules = [&](bool pinned) {
+    answer.value().dataset->pinned = pinned;
+    Datasets strict(
+        std::make_unique<FakeSource>(answer, asked), pool.backends.workers,
+        [this](const DatasetEntry&) {
+          return Result<std::shared_ptr<Upstream>>(std::make_shared<UpstreamLink>(pool.store));
+        },
+        {.staleness_max = 500ms});
+    return strict.Find({"prices", "default"}, Clock::now() + 10s, {}).value()->rules;
+  };
+  EXPECT_GT(Find().value()->rules.staleness, 500ms);
+  EXPECT_EQ(rules(false).staleness, 500ms);
+  EXPECT_TRUE(rules(true).pinned());
+}
+
 TEST_F(DatasetsTest, AnUnknownOneIsNamedWithWhatListsThem) {
   answer = Error(Code::kNotFound, "");
   const Result<StoreRef> store = Find();
@@ -109,6 +125,24 @@ TEST_F(DatasetsTest, AChangeIsTakenOver) {
   EXPECT_TRUE(second->rules.pinned());
   EXPECT_EQ(first->rules.refreshed, 0u);         // Whoever has it open goes on.
   EXPECT_EQ(second->upstream, first->upstream);  // The mounts are the same.
+}
+
+TEST_F(DatasetsTest, RenewingTellsEveryChange) {
+  const auto renew = [&] { return datasets.Renew({"prices", "default"}, Clock::now() + 10s, {}); };
+  EXPECT_EQ(renew().value(), 1u);
+  TellWorkers(Entry(1));
+  EXPECT_EQ(renew().value(), 1u);
+  EXPECT_EQ(asked, 1);  // Workers know.
+  DatasetEntry changed = Entry(2);
+  changed.refreshed = 1;
+  TellWorkers(changed);
+  answer = GroupAnswer{.map = {}, .dataset = changed};
+  EXPECT_EQ(renew().value(), 2u);
+  EXPECT_EQ(Find().value()->rules.refreshed, 1u);
+  answer = Error(Code::kNotFound, "");
+  TellWorkers(Entry(3));
+  EXPECT_EQ(renew().error().code(), Code::kNotFound);
+  EXPECT_EQ(Find().error().code(), Code::kNotFound);
 }
 
 TEST_F(DatasetsTest, AfterTheFirstUseControlMayBeAway) {

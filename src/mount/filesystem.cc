@@ -19,8 +19,8 @@ namespace {
 
 using std::chrono_literals::operator""s;
 
-// The kernel keeps nothing for longer: a refresh of the dataset must get through.
-constexpr std::chrono::nanoseconds kValidMax = 60s;
+// How long the kernel may keep what does not change: 10 years.
+constexpr std::chrono::nanoseconds kValidForEver = std::chrono::hours(24 * 3650);
 // What is read of a file when it is opened: what a worker sends at least.
 constexpr std::size_t kHeadBytes = 64u << 10;
 constexpr std::size_t kHeadBytesMax = 8u << 20;  // Of all handles.
@@ -59,9 +59,9 @@ Answer XattrAnswer(std::uint32_t size, std::string_view value) {
   return Bytes({bytes.begin(), bytes.end()});
 }
 
-std::chrono::nanoseconds LeftOf(const Freshness& freshness) {
+std::chrono::nanoseconds LeftOf(const Freshness& freshness, std::chrono::nanoseconds most) {
   const Clock::time_point now = Clock::now();
-  if (freshness.until >= now + kValidMax) return kValidMax;
+  if (freshness.until >= now + most) return most;
   return std::max<std::chrono::nanoseconds>(freshness.until - now, 0s);
 }
 
@@ -124,7 +124,12 @@ Filesystem::Filesystem(Client& client, NodeTable& table, FilesystemOptions optio
       backings_(std::move(channel), nodes_, table),
       files_(FirstHandle(table)),
       directories_(FirstHandle(table)),
-      buffers_(kBuffersKept) {
+      buffers_(kBuffersKept),
+      processes_(table.serial()),
+      own_files_({{"status", [this] { return MountStatusText(options_.facts, Figures()); }},
+                  {"config", [this] { return options_.facts.config; }},
+                  {"stats", [this] { return MountStats::Text(Figures()); }}},
+                 options_.ownership, FirstHandle(table)) {
   CHECK(options_.root.ends_with('/'));
 }
 
@@ -139,7 +144,7 @@ struct Filesystem::Dispatch {
   Answer operator()(const T& call) {
     return filesystem.Do(request, call, std::move(stop));
   }
-  Answer operator()(const StatFsCall&) { return Bytes(EncodeStatFs()); }
+  Answer operator()(const StatFsCall&) { return filesystem.StatFs(std::move(stop)); }
   Answer operator()(const DestroyCall&) { return {}; }
   Answer operator()(const ChangeCall&) { return Failed(EROFS); }
   Answer operator()(const MalformedCall&) { return Failed(EINVAL); }
@@ -151,7 +156,33 @@ struct Filesystem::Dispatch {
 };
 
 Answer Filesystem::Handle(const Request& request, std::stop_token stop) {
-  return std::visit(Dispatch{*this, request, std::move(stop)}, request.call);
+  Answer answer;
+  if (OwnFiles::Concerns(request)) {
+    OwnFiles::Reply reply = own_files_.Handle(request);
+    answer.error = reply.error;
+    answer.body = std::move(reply.body);
+  } else {
+    answer = std::visit(Dispatch{*this, request, std::move(stop)}, request.call);
+  }
+  stats_.Count(request, answer.error, answer.data_bytes);
+  return answer;
+}
+
+MountFigures Filesystem::Figures() const {
+  return {.source_bytes = client_.source_bytes(),
+          .checksum_failures = client_.checksum_failures(),
+          .nodes = nodes_.size(),
+          .open_files = files_.size(),
+          .open_directories = directories_.size(),
+          .processes = processes_,
+          .epoch = client_.epoch(),
+          .members = client_.members()};
+}
+
+Answer Filesystem::StatFs(std::stop_token stop) const {
+  std::optional<MountedSize> totals;
+  if (options_.totals) totals = options_.totals(std::move(stop));
+  return Bytes(EncodeStatFs(totals.value_or(MountedSize{})));
 }
 
 void Filesystem::Recycle(Answer answer) {
@@ -164,13 +195,22 @@ void Filesystem::Forget(const ForgetCall& call) {
   }
 }
 
+void Filesystem::ForgetNames(KernelChannel& channel, bool all_at_once) const {
+  constexpr std::size_t kNamesMax = 100'000;
+  channel.ForgetAttributes(kRootNode);
+  if (all_at_once && channel.ForgetNames().ok()) return;
+  for (const Nodes::KnownName& known : nodes_.Names(kNamesMax)) {
+    channel.ForgetName(known.directory, known.name);
+  }
+}
+
 std::optional<NodeReply> Filesystem::Known(const std::string& path, const Looked& looked) {
   const NodeRef node = nodes_.Enter(path, looked.attributes);
   if (!node) return std::nullopt;
   return NodeReply{.node = node->id,
                    .ino = InodeOf(path),
                    .attributes = looked.attributes,
-                   .valid = LeftOf(looked.freshness)};
+                   .valid = LeftOf(looked.freshness, options_.valid_max)};
 }
 
 Answer Filesystem::Do(const Request& request, const LookupCall& call, std::stop_token stop) {
@@ -195,14 +235,14 @@ Answer Filesystem::Do(const Request& request, const GetAttributesCall&, std::sto
   NodeReply reply{.node = node->id,
                   .ino = InodeOf(node->path),
                   .attributes = node->attributes,
-                  .valid = kValidMax};  // A version does not change.
+                  .valid = kValidForEver};  // A version does not change.
   if (node->is_directory()) {
     const std::string url = node->path.empty() ? UrlOf("") : UrlOf(node->path + '/');
     const Result<Looked> looked = client_.LookUp(url, Soon(), std::move(stop));
     if (!looked.ok()) return Failed(ErrnoOf(looked.error().code()));
     if (looked.value().attributes.type != FileType::kDirectory) return Failed(ENOENT);
     reply.attributes = looked.value().attributes;
-    reply.valid = LeftOf(looked.value().freshness);
+    reply.valid = LeftOf(looked.value().freshness, options_.valid_max);
   }
   return Bytes(EncodeAttributes(reply, options_.ownership));
 }
@@ -322,7 +362,8 @@ Filesystem::DirectoryRef Filesystem::FindDirectory(const Request& request, std::
 bool Filesystem::AddEntry(const OpenDirectory& directory, const Entry& entry,
                           const Freshness& freshness, DirectoryReply& reply, std::uint64_t offset,
                           bool plus) {
-  if (entry.name.size() > kNameMax) return true;  // Left out.
+  const bool is_hidden = entry.name == OwnFiles::kDirectory && directory.node->id == kRootNode;
+  if (is_hidden || entry.name.size() > kNameMax) return true;  // Left out.
   const std::string path = Below(directory.node->path, entry.name);
   const DirectoryReply::Place place{.ino = InodeOf(path),
                                     .is_directory = entry.attributes.type == FileType::kDirectory,

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -19,7 +20,9 @@
 #include "mount/backings.h"
 #include "mount/handles.h"
 #include "mount/kernel_channel.h"
+#include "mount/mount_stats.h"
 #include "mount/nodes.h"
+#include "mount/own_files.h"
 #include "mount/reply.h"
 #include "mount/request.h"
 
@@ -29,6 +32,11 @@ struct FilesystemOptions {
   std::string root;  // The URL of the mounted directory, ending in '/'.
   Ownership ownership;
   std::chrono::milliseconds read_timeout{30'000};  // Of every question and read.
+  // Names and their attributes are kept by the kernel no longer than this.
+  std::chrono::nanoseconds valid_max = std::chrono::seconds(60);
+  MountFacts facts = {};
+  // How much is mounted, as far as it is known. May be empty.
+  std::function<std::optional<MountedSize>(std::stop_token)> totals = {};
 };
 
 // An answer: an errno, or bytes.
@@ -58,6 +66,9 @@ class Filesystem {
 
   void Forget(const ForgetCall& call);
   std::size_t known_nodes() const { return nodes_.size(); }
+  // Has the kernel ask again for what it knows of names: of all if it can (`all_at_once`), else of
+  // 100,000 at most; the others it keeps for valid_max at most. It may wait for requests then.
+  void ForgetNames(KernelChannel& channel, bool all_at_once) const;
 
  private:
   struct Dispatch;
@@ -78,6 +89,8 @@ class Filesystem {
   Answer Do(const Request& request, const ListXattrCall& call, std::stop_token stop);
   Answer Do(const Request& request, const AccessCall& call, std::stop_token stop);
 
+  MountFigures Figures() const;
+  Answer StatFs(std::stop_token stop) const;
   Deadline Soon() const { return Clock::now() + options_.read_timeout; }
   std::string UrlOf(const std::string& path) const { return options_.root + path; }
   // The answer about a node, which it enters. Nothing: there are too many.
@@ -101,6 +114,9 @@ class Filesystem {
   Handles<OpenDirectory> directories_;
   BufferPool buffers_;
   std::atomic<std::size_t> head_bytes_ = 0;  // Of all open files.
+  const std::uint64_t processes_;            // That have served the mount, with this one.
+  MountStats stats_;
+  OwnFiles own_files_;
 };
 
 }  // namespace forebay

@@ -119,9 +119,9 @@ Result<UniqueFd> MountByFusermount(const MountOptions& options) {
   }
   const UniqueFd here(pair[0]);
   UniqueFd there(pair[1]);
-  const std::string list =
-      fmt::format("ro,nosuid,nodev,default_permissions,fsname={},subtype=forebay{}",
-                  Escaped(options.source), options.allow_other ? ",allow_other" : "");
+  const std::string list = fmt::format(
+      "ro,nosuid,nodev,default_permissions,fsname={},subtype=forebay{}{}", Escaped(options.source),
+      options.allow_other ? ",allow_other" : "", options.no_exec ? ",noexec" : "");
   const Result<Outcome> outcome = Run({"-o", list, "--", options.directory}, there.get());
   there.Reset();
   if (!outcome.ok()) return outcome.error();

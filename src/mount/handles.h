@@ -31,6 +31,11 @@ class Handles {
     return found == open_.end() ? nullptr : found->second;
   }
 
+  std::size_t size() const EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return open_.size();
+  }
+
   // What it stood for: to be let go by the caller, without a lock.
   std::shared_ptr<T> Remove(std::uint64_t handle) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);

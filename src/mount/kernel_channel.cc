@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "base/log.h"
 
@@ -24,6 +25,15 @@ struct BackingMap {
 constexpr auto kOpenBacking = static_cast<unsigned long>(_IOW(FUSE_DEV_IOC_MAGIC, 1, BackingMap));
 constexpr auto kCloseBacking =
     static_cast<unsigned long>(_IOW(FUSE_DEV_IOC_MAGIC, 2, std::uint32_t));
+
+// writev only reads; iovec knows no const.
+iovec PartOf(std::span<const std::byte> bytes) {
+  iovec one{};
+  const std::byte* data = bytes.data();
+  std::memcpy(static_cast<void*>(&one.iov_base), static_cast<const void*>(&data), sizeof(data));
+  one.iov_len = bytes.size();
+  return one;
+}
 
 }  // namespace
 
@@ -52,12 +62,14 @@ Result<std::span<const std::byte>> KernelChannel::Receive(std::span<std::byte> b
   }
 }
 
-Status KernelChannel::AskToResend() {
-  constexpr int kNotifyResend = 7;  // FUSE_NOTIFY_RESEND of Linux 6.9.
+Status KernelChannel::Notify(int code, std::span<const std::byte> body,
+                             std::span<const std::byte> more) {
   fuse_out_header header{};
-  header.len = sizeof(header);
-  header.error = kNotifyResend;
-  while (write(device_.get(), &header, sizeof(header)) < 0) {
+  header.len = static_cast<std::uint32_t>(sizeof(header) + body.size() + more.size());
+  header.error = code;
+  const std::array<iovec, 3> parts = {PartOf(std::as_bytes(std::span(&header, 1))), PartOf(body),
+                                      PartOf(more)};
+  while (writev(device_.get(), parts.data(), parts.size()) < 0) {
     if (errno != EINTR) return Error(Code::kUnavailable, std::strerror(errno));
   }
   return {};
@@ -75,6 +87,35 @@ void KernelChannel::CloseBacking(std::int32_t number) {
   ioctl(device_.get(), kCloseBacking, &closed);
 }
 
+Status KernelChannel::AskToResend() {
+  constexpr int kNotifyResend = 7;  // FUSE_NOTIFY_RESEND of Linux 6.9.
+  return Notify(kNotifyResend, {}, {});
+}
+
+Status KernelChannel::ForgetNames() {
+  constexpr int kNotifyEpoch = 8;  // FUSE_NOTIFY_INC_EPOCH of Linux 6.16.
+  return Notify(kNotifyEpoch, {}, {});
+}
+
+void KernelChannel::ForgetName(std::uint64_t directory, std::string_view name) {
+  fuse_notify_inval_entry_out out{};
+  out.parent = directory;
+  out.namelen = static_cast<std::uint32_t>(name.size());
+  out.flags = FUSE_EXPIRE_ONLY;  // Before Linux 6.2 it is dropped, which is the same to programs.
+  const std::string terminated(name);
+  const std::span<const char> text(terminated.c_str(), terminated.size() + 1);
+  // Refused: the kernel knows it no more.
+  static_cast<void>(
+      Notify(FUSE_NOTIFY_INVAL_ENTRY, std::as_bytes(std::span(&out, 1)), std::as_bytes(text)).ok());
+}
+
+void KernelChannel::ForgetAttributes(std::uint64_t node) {
+  fuse_notify_inval_inode_out out{};
+  out.ino = node;
+  out.off = -1;  // No pages.
+  static_cast<void>(Notify(FUSE_NOTIFY_INVAL_INODE, std::as_bytes(std::span(&out, 1)), {}).ok());
+}
+
 void KernelChannel::Answer(std::uint64_t unique, std::span<const std::byte> body,
                            std::span<const std::byte> more) {
   Send(unique, 0, body, more);
@@ -90,16 +131,8 @@ void KernelChannel::Send(std::uint64_t unique, int error, std::span<const std::b
   header.len = static_cast<std::uint32_t>(sizeof(header) + body.size() + more.size());
   header.error = -error;
   header.unique = unique;
-  // writev only reads; iovec knows no const.
-  const auto part = [](std::span<const std::byte> bytes) {
-    iovec one{};
-    const std::byte* data = bytes.data();
-    std::memcpy(static_cast<void*>(&one.iov_base), static_cast<const void*>(&data), sizeof(data));
-    one.iov_len = bytes.size();
-    return one;
-  };
-  const std::array<iovec, 3> parts = {part(std::as_bytes(std::span(&header, 1))), part(body),
-                                      part(more)};
+  const std::array<iovec, 3> parts = {PartOf(std::as_bytes(std::span(&header, 1))), PartOf(body),
+                                      PartOf(more)};
   while (writev(device_.get(), parts.data(), parts.size()) < 0) {
     if (errno == EINTR) continue;
     // ENOENT: its program was killed; ENODEV and so on: unmounted.

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/result.h"
 #include "io/unique_fd.h"
@@ -45,10 +46,19 @@ class KernelChannel {
   Result<std::int32_t> OpenBacking(int fd);
   // What has it open keeps it. A number that is none does no harm.
   void CloseBacking(std::int32_t number);
+  // Has the kernel ask for each name before it uses it again; what is open stays. Never waits.
+  // Errors: kUnavailable: it cannot (before Linux 6.16).
+  Status ForgetNames();
+  // The same of one name in `directory`. May wait for requests about that directory.
+  void ForgetName(std::uint64_t directory, std::string_view name);
+  // Attributes of `node`, but not its pages.
+  void ForgetAttributes(std::uint64_t node);
   // Answers with an error number from <cerrno>.
   void AnswerError(std::uint64_t unique, int error);
 
  private:
+  // Tells the kernel something that it did not ask for.
+  Status Notify(int code, std::span<const std::byte> body, std::span<const std::byte> more);
   void Send(std::uint64_t unique, int error, std::span<const std::byte> body,
             std::span<const std::byte> more);
 

@@ -106,8 +106,10 @@ Result<UniqueFd> MountAsRoot(const MountOptions& options) {
   const std::string data = fmt::format(
       "fd={},rootmode={:o},user_id={},group_id={},default_permissions{}", device.get(),
       S_IFDIR | options.root_mode, geteuid(), getegid(), options.allow_other ? ",allow_other" : "");
+  unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV;  // NOLINT: as mount(2) has it.
+  if (options.no_exec) flags |= MS_NOEXEC;
   if (mount(options.source.c_str(), options.directory.c_str(), std::string(kMountType).c_str(),
-            MS_RDONLY | MS_NOSUID | MS_NODEV, data.c_str()) != 0) {
+            flags, data.c_str()) != 0) {
     return SystemError(fmt::format("\"{}\": mount", options.directory));
   }
   return device;

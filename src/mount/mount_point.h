@@ -40,6 +40,7 @@ struct MountOptions {
   std::string directory;  // As MountPath gives it.
   std::string source;     // What df(1) shows.
   bool allow_other = true;
+  bool no_exec = false;  // No program in it can be run.
   std::uint32_t root_mode = 0755;
 };
 

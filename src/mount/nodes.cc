@@ -78,6 +78,24 @@ void Nodes::Visit(const Visitor& visit) {
   for (const auto& [id, known] : by_id_) visit(*known.node);
 }
 
+std::vector<Nodes::KnownName> Nodes::Names(std::size_t most) const {
+  std::vector<KnownName> names;
+  MutexLock lock(mutex_);
+  for (const auto& [id, known] : by_id_) {
+    if (names.size() == most) break;
+    if (id == kRootNode) continue;
+    const std::string& path = known.node->path;
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos) {
+      names.push_back({kRootNode, path});
+      continue;
+    }
+    const auto above = by_name_.find(path.substr(0, slash) + '\0');
+    if (above != by_name_.end()) names.push_back({above->second, path.substr(slash + 1)});
+  }
+  return names;
+}
+
 std::size_t Nodes::size() const {
   MutexLock lock(mutex_);
   return by_id_.size();

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/mutex.h"
 #include "core/ids.h"
@@ -64,6 +65,14 @@ class Nodes {
   // All nodes. `visit` must not call this.
   void Visit(const Visitor& visit) EXCLUDES(mutex_);
   std::size_t size() const EXCLUDES(mutex_);
+
+  // A name that the kernel may keep, in the directory with this node.
+  struct KnownName {
+    std::uint64_t directory = 0;
+    std::string name;
+  };
+  // Those of `most` nodes.
+  std::vector<KnownName> Names(std::size_t most) const EXCLUDES(mutex_);
 
  private:
   struct Known {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "mount/reply.h"
 
 namespace forebay {
@@ -95,6 +97,26 @@ TEST(Inode, IsThePathsAndNeverReserved) {
   EXPECT_EQ(InodeOf(""), 1u);
   EXPECT_EQ(InodeOf("a/b"), InodeOf("a/b"));
   EXPECT_NE(InodeOf("a/b"), InodeOf("a/c"));
+}
+
+TEST(Nodes, TellsWhatNamesTheKernelKeeps) {
+  const std::unique_ptr<NodeTable> table = NodeTable::Create(1u << 20).value();
+  Nodes nodes(*table);
+  EXPECT_TRUE(nodes.Names(10).empty());
+  const Attributes directory{.type = FileType::kDirectory, .version = "v"};
+  const std::uint64_t d = nodes.Enter("d", directory)->id;
+  const std::uint64_t e = nodes.Enter("d/e", directory)->id;
+  nodes.Enter("d/e/f", File("1"));
+  nodes.Enter("gone/f", File("1"));  // Its directory is not known.
+  std::vector<std::pair<std::uint64_t, std::string>> names;
+  for (const Nodes::KnownName& known : nodes.Names(10)) {
+    names.emplace_back(known.directory, known.name);
+  }
+  std::ranges::sort(names);
+  const std::vector<std::pair<std::uint64_t, std::string>> expected = {
+      {kRootNode, "d"}, {d, "e"}, {e, "f"}};
+  EXPECT_EQ(names, expected);
+  EXPECT_EQ(nodes.Names(2).size(), 2u);
 }
 
 }  // namespace

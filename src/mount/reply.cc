@@ -124,6 +124,7 @@ std::vector<std::byte> EncodeOpen(const OpenReply& reply) {
   fuse_open_out out{};
   out.fh = reply.handle;
   out.open_flags = reply.keep_pages ? FOPEN_KEEP_CACHE : 0;
+  if (reply.is_direct) out.open_flags |= FOPEN_DIRECT_IO;
   if (reply.backing > 0) {
     out.open_flags |= kPassThrough;
     out.padding = static_cast<std::uint32_t>(reply.backing);  // backing_id of Linux 6.9.
@@ -131,9 +132,16 @@ std::vector<std::byte> EncodeOpen(const OpenReply& reply) {
   return VectorOf(out);
 }
 
-std::vector<std::byte> EncodeStatFs() {
-  constexpr std::uint32_t kNameMax = 1024;  // Of the protocol.
+std::vector<std::byte> EncodeStatFs(const MountedSize& totals) {
+  constexpr std::uint32_t kNameMax = 255;  // What programs expect; longer ones are there as well.
+  constexpr std::uint64_t kBlocks = (std::uint64_t{1} << 50) / kPageBytes;
+  constexpr std::uint64_t kFreeFiles = 1'000'000'000;
+  const std::uint64_t used = totals.bytes / kPageBytes + (totals.bytes % kPageBytes != 0 ? 1 : 0);
   fuse_statfs_out out{};
+  out.st.blocks = std::max(kBlocks, used);
+  out.st.bfree = out.st.bavail = out.st.blocks - used;
+  out.st.files = totals.files + kFreeFiles;
+  out.st.ffree = kFreeFiles;
   out.st.bsize = kPageBytes;
   out.st.frsize = kPageBytes;
   out.st.namelen = kNameMax;

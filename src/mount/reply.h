@@ -36,6 +36,12 @@ struct NodeReply {
   std::chrono::nanoseconds valid{0};
 };
 
+// How much is mounted; zeroes: it is not known.
+struct MountedSize {
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
+};
+
 // The inode number of a path: the same at every mount of it.
 std::uint64_t InodeOf(std::string_view path);
 
@@ -50,10 +56,13 @@ std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership&
 struct OpenReply {
   std::uint64_t handle = 0;
   bool keep_pages = false;   // Those that the kernel has of the node stay valid.
+  bool is_direct = false;    // Every read goes to the process that serves the mount.
   std::int32_t backing = 0;  // Of KernelChannel::OpenBacking: it is read from there. 0: from us.
 };
 std::vector<std::byte> EncodeOpen(const OpenReply& reply);
-std::vector<std::byte> EncodeStatFs();
+// As of a disk of 1 PiB (or of `totals`, if that is more) with nothing but the dataset on it: who
+// watches disks is not alarmed by one that is full by nature.
+std::vector<std::byte> EncodeStatFs(const MountedSize& totals);
 std::vector<std::byte> EncodeXattrSize(std::size_t size);
 
 // Entries of a directory, as many as fit.

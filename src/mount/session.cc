@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "mount/own_files.h"
 #include "mount/pending_signals.h"
 
 namespace forebay {
@@ -14,6 +15,7 @@ namespace {
 
 // Whether it waits for bytes, and so for as long as a store may take.
 bool IsForBytes(const Request& request) {
+  if (OwnFiles::IsOwn(request.node)) return false;
   return std::holds_alternative<ReadCall>(request.call) ||
          std::holds_alternative<OpenCall>(request.call);
 }

@@ -49,6 +49,7 @@ COMMON = {
     "secret": (["--secret", "secret-access-key=x"], 2,
                "--secret secret-access-key: says not where"),
     "staleness": (["--staleness", "old"], 2, '--staleness "old"'),
+    "metadata-ttl": (["--metadata-ttl", "old"], 2, '--metadata-ttl "old": write seconds, minimal'),
     "block-size": (["--block-size", "big"], 2, '--block-size: "big"'),
     "block-size-max": (["--block-size-max", "big"], 2, '--block-size-max: "big"'),
     "name": (["--name"], 2, "--name"),

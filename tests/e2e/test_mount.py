@@ -463,7 +463,7 @@ class Waiting(mount_case.MountTest):
                 harness.wait_until(lambda: self.blocked_threads(mount)[1] >= 48, "reads to wait")
                 began = time.monotonic()
                 for command in (["ls", self.at / "dir"], ["stat", self.at / "dir/f"],
-                                ["stat", self.at]):
+                                ["stat", self.at], ["cat", self.at / ".forebay/status"]):
                     subprocess.run(command, check=True, timeout=10, capture_output=True)
                 self.assertLess(time.monotonic() - began, 3)
                 # Also one that has no thread yet ends when it is killed.

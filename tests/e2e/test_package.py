@@ -47,6 +47,27 @@ class Package(group_case.GroupTest):
             self.assertEqual((done.returncode, done.stderr), (0, ""), unit.name)
             self.assertIn("Type=notify", text)
 
+    def test_it_holds_the_helper_of_mount(self):
+        root = self.unpacked()
+        for name in ("mount.forebay", "mount.fuse.forebay"):
+            helper = root / "usr/sbin" / name
+            self.assertEqual(helper.resolve(), (root / "usr/bin/forebay").resolve())
+            done = subprocess.run([helper], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("mount.forebay SOURCE DIR", done.stderr)
+
+    def test_systemd_takes_the_examples(self):
+        examples = self.unpacked() / "usr/share/doc/forebay/examples"
+        names = sorted(unit.name for unit in examples.iterdir())
+        self.assertEqual(names, ["mnt-prices.automount", "mnt-prices.mount"])
+        for name in names:
+            text = (examples / name).read_text()
+            (self.dir / name).write_text(text.replace("file:///usr", f"file://{self.dir}/root/usr"))
+        for name in names:
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(self.dir / name)],
+                                  capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+
     def test_the_settings_are_those_of_the_verbs(self):
         root = self.unpacked()
         for verb, file in (("up", "control.yaml"), ("worker", "worker.yaml"),
