@@ -69,8 +69,8 @@ Reply OwnFiles::Open(const Request& request, const OpenCall& call) {
   if ((call.flags & O_ACCMODE) != O_RDONLY) return Failed(EROFS);
   const Text* const text = FindText(request.node);
   if (text == nullptr) return Failed(EISDIR);
-  return Bytes(EncodeOpen({.handle = open_.Add(std::make_shared<const std::string>(text->make())),
-                           .is_direct = true}));
+  return Bytes(EncodeOpen(
+      {.handle = open_.Add(std::make_shared<const std::string>(text->make())), .is_direct = true}));
 }
 
 Reply OwnFiles::Read(const Request& request, const ReadCall& call) {

@@ -1,0 +1,136 @@
+#include "app/mount_server.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "app/mount_background.h"
+#include "app/mount_daemon.h"
+#include "app/mount_near.h"
+#include "app/output.h"
+#include "app/pool.h"
+#include "app/service_manager.h"
+#include "app/verbs.h"
+#include "app/version.h"
+#include "base/log.h"
+#include "base/wall_clock.h"
+#include "client/dataset_url.h"
+#include "mount/mount_point.h"
+#include "mount/supervisor.h"
+
+namespace forebay {
+namespace {
+
+// How far the kernel reads ahead. Source: measured, 128 KiB 1.4, 1 MiB 2.65, 4 MiB 2.9 GB/s.
+constexpr std::uint32_t kReadAheadBytes = 4u << 20;
+
+// A dataset's names are to be asked for again within a minute of its refresh, whatever its bound
+// is; nothing refreshes a store but its bound.
+std::chrono::nanoseconds ValidMax(const MountChoices& choices) {
+  constexpr std::chrono::seconds kUsual{60};
+  constexpr std::chrono::hours kForEver{24 * 3650};
+  if (IsDatasetUrl(choices.root) || !choices.metadata_ttl) return kUsual;
+  if (*choices.metadata_ttl > kForEver) return kForEver;
+  return std::max<std::chrono::nanoseconds>(*choices.metadata_ttl, kUsual);
+}
+
+FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices,
+                            const std::string& directory) {
+  return {.root = choices.root,
+          .ownership = {.uid = choices.uid,
+                        .gid = choices.gid,
+                        .file_mode = choices.file_mode,
+                        .directory_mode = choices.directory_mode,
+                        .no_time_ns = WallClockNanoseconds()},
+          .read_timeout = ReadTimeout(context),
+          .valid_max = ValidMax(choices),
+          .facts = {.version = std::string(kVersion),
+                    .source = choices.source,
+                    .root = choices.root,
+                    .directory = directory,
+                    .config = context.settings.Print(ShownFlags(context.verb))}};
+}
+
+int Failed(const Context& context, const Error& error) {
+  Complain(context, error.message());
+  return kExitFailed;
+}
+
+// It serves: whoever waits for that is told.
+void TellMounted(const Context& context, const MountChoices& choices, const MountedRoot& mounted) {
+  const Status ahead = SetReadAhead(mounted.device, kReadAheadBytes);
+  if (!ahead.ok()) {
+    Note(context, fmt::format("read-ahead stays short, and sequential reads slower: {}",
+                              ahead.error().message()));
+  }
+  static_cast<void>(
+      WriteStdout(fmt::format("{}{} {}\n", kMounted, choices.source, mounted.directory)).ok());
+  TellServiceManager(context, "READY=1");
+  TurnMessages(context);
+}
+
+// Keeps a process that serves it. The exit code.
+int Keep(const Context& context, Supervisor& supervisor, const MountChoices& choices,
+         FuseConnection& connection, const MountedRoot& mounted) {
+  // The files of whoever started this are not to be kept busy.
+  if (chdir("/") != 0) Log(Level::kWarning, "chdir", {{"error", std::strerror(errno)}});
+  const Supervisor::Ending ending = supervisor.Keep(
+      {.what = "the mount's daemon",
+       .body = [&](int beats) { return ServeMount(context, choices, mounted, beats); },
+       .on_first_beat = [&] { TellMounted(context, choices, mounted); },
+       .on_death = [&connection] { connection.Recover(); }});
+  if (ending == Supervisor::Ending::kInOrder) return kExitDone;
+  // Nobody serves it: what waits in it gets errors.
+  const std::optional<MountedAt> still = FindMount(mounted.directory);
+  if (still && still->device == mounted.device) {
+    const Status unmounted = Unmount(mounted.directory, Unmounting::kAbort);
+    if (!unmounted.ok()) return Failed(context, unmounted.error());
+  }
+  return ending == Supervisor::Ending::kAsked ? kExitDone : kExitFailed;
+}
+
+}  // namespace
+
+int MountHere(const Context& context, const MountChoices& choices, const std::string& directory) {
+  Supervisor supervisor;
+  const std::optional<int> tried =
+      supervisor.RunOnce([&](int) { return TryMount(context, choices); });
+  if (tried != kExitDone) return tried.value_or(kExitFailed);
+  const Result<std::unique_ptr<NodeTable>> nodes = NodeTable::Create();
+  if (!nodes.ok()) return Failed(context, nodes.error());
+  const Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
+  if (!near.ok()) return WrongInput(context, near.error());
+  std::optional<NearKeeper> keeper;
+  if (near.value()) {
+    Result<NearKeeper> started = NearKeeper::Start(context, choices, *near.value());
+    if (!started.ok()) return Failed(context, started.error());
+    keeper.emplace(std::move(started).value());
+  }
+  Result<UniqueFd> device = Mount({.directory = directory,
+                                   .source = choices.source,
+                                   .allow_other = choices.allow_other,
+                                   .no_exec = choices.no_exec,
+                                   .root_mode = choices.directory_mode});
+  if (!device.ok()) return Failed(context, device.error());
+  Result<FuseConnection> connection = FuseConnection::Settle(
+      std::move(device).value(),
+      {.may_resend = choices.may_resend, .may_pass_through = choices.may_pass_through});
+  if (!connection.ok()) {
+    static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
+    return Failed(context, connection.error());
+  }
+  const std::optional<MountedAt> found = FindMount(directory);
+  const MountedRoot mounted{
+      .connection = connection.value(),
+      .nodes = *nodes.value(),
+      .options = OptionsOf(context, choices, directory),
+      .directory = directory,
+      .device = found ? found->device : "",
+      .near_socket = near.value() ? near.value()->socket : SharedNearSocket(context, choices)};
+  return Keep(context, supervisor, choices, connection.value(), mounted);
+}
+
+}  // namespace forebay
