@@ -26,7 +26,8 @@ Result<std::vector<std::string>> OwnWords() {
   return words;
 }
 
-Result<pid_t> StartInBackground(std::vector<std::string> words, int output, int error) {
+Result<pid_t> StartInBackground(std::vector<std::string> words, int output, int error,
+                                BackgroundSession session) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -41,7 +42,8 @@ Result<pid_t> StartInBackground(std::vector<std::string> words, int output, int 
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  const int own = session == BackgroundSession::kOwn ? POSIX_SPAWN_SETSID : 0;
+  posix_spawnattr_setflags(&attributes, static_cast<short>(own | POSIX_SPAWN_SETSIGMASK));
   pid_t pid = 0;
   const int failed = posix_spawn(&pid, "/proc/self/exe", &files, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);

@@ -40,8 +40,9 @@ Result<std::string> LogFile(const Context& context, const std::string& directory
 Result<pid_t> StartMount(const Context& context, const std::string& log, int output) {
   std::vector<std::string> words = {"forebay"};
   words.insert(words.end(), context.words.begin(), context.words.end());
-  words.insert(words.begin() + 2, {"--foreground", "--log=" + log});  // Flags of the verb.
-  return StartInBackground(std::move(words), output, STDERR_FILENO);
+  // Flags of the verb.
+  words.insert(words.begin() + 2, {"--foreground", "--log=" + log, "--options=own-session"});
+  return StartInBackground(std::move(words), output, STDERR_FILENO, BackgroundSession::kSame);
 }
 
 // Returns when the process in the background has mounted, or has ended.

@@ -102,6 +102,10 @@ Status TakeOption(std::string_view option, MountChoices& choices) {
     choices.only_check = true;
     return {};
   }
+  if (option == "own-session") {
+    choices.own_session = true;
+    return {};
+  }
   if (option == "rw") return Invalid("-o rw: mounts are read-only; write ro, or leave it out");
   if (option == "remount") {
     return Invalid("-o remount: a mount cannot be changed; `forebay umount` it and mount it anew");

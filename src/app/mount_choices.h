@@ -27,7 +27,8 @@ struct MountChoices {
   std::uint64_t near_memory_bytes = 0;  // Of a near worker of its own; 0: none.
   // Of a store's names, if it was said: how long the kernel may keep them.
   std::optional<std::chrono::milliseconds> metadata_ttl = {};
-  bool only_check = false;  // Mount nothing.
+  bool only_check = false;   // Mount nothing.
+  bool own_session = false;  // Begin one once it is mounted.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t file_mode = 0;

@@ -103,24 +103,28 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (!nodes.ok()) return Failed(context, nodes.error());
   const Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
   if (!near.ok()) return WrongInput(context, near.error());
-  std::optional<NearKeeper> keeper;
-  if (near.value()) {
-    Result<NearKeeper> started = NearKeeper::Start(context, choices, *near.value());
-    if (!started.ok()) return Failed(context, started.error());
-    keeper.emplace(std::move(started).value());
-  }
   Result<UniqueFd> device = Mount({.directory = directory,
                                    .source = choices.source,
                                    .allow_other = choices.allow_other,
                                    .no_exec = choices.no_exec,
                                    .root_mode = choices.directory_mode});
   if (!device.ok()) return Failed(context, device.error());
+  // No sooner: an automount's directory lets only processes of its manager's group in until
+  // something is mounted there, and keeps all others waiting.
+  if (choices.own_session) setsid();
   Result<FuseConnection> connection = FuseConnection::Settle(
       std::move(device).value(),
       {.may_resend = choices.may_resend, .may_pass_through = choices.may_pass_through});
   if (!connection.ok()) {
     static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
     return Failed(context, connection.error());
+  }
+  std::optional<NearKeeper> keeper;
+  if (near.value()) {
+    Result<NearKeeper> started = NearKeeper::Start(context, choices, *near.value());
+    // Files are read without it.
+    if (!started.ok()) Note(context, started.error().message());
+    if (started.ok()) keeper.emplace(std::move(started).value());
   }
   const std::optional<MountedAt> found = FindMount(directory);
   const MountedRoot mounted{

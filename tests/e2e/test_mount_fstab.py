@@ -1,6 +1,7 @@
 """mount(8), fstab(5) and umount(8): the helper mount.forebay, run by those that run it."""
 
 import os
+import pathlib
 import subprocess
 import unittest
 
@@ -14,6 +15,39 @@ ln -s "$FOREBAY" /usr/sbin/mount.forebay
 ln -s "$FOREBAY" /usr/sbin/mount.fuse.forebay
 shown() { grep -c " $AT .* fuse.forebay $SOURCE " /proc/self/mountinfo || true; }
 line() { echo "$SOURCE $AT forebay $1 0 0" > "$DIR/fstab"; }
+"""
+
+
+# An automount as systemd makes it (with systemd in the place of this script): who uses the
+# directory waits, and only this process group may go in and mount something.
+AUTOMOUNT = """
+import ctypes, fcntl, os, struct, subprocess, sys
+binary, state, source, at = sys.argv[1:]
+READY, FAIL = 0x9360, 0x9361
+requests, tell = os.pipe()
+options = f"fd={tell},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mount(b"systemd-1", at.encode(), b"autofs", 0, options.encode()) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+control = os.open(at, os.O_RDONLY | os.O_DIRECTORY)
+reader = subprocess.Popen(["cat", f"{at}/f"], stdout=subprocess.PIPE, start_new_session=True)
+token = struct.unpack_from("iiI", os.read(requests, 4096))[2]
+helper = subprocess.Popen([binary, "mount", "-q", "--state-dir", state, source, at])
+try:
+    helper.wait(timeout=10)
+finally:
+    fcntl.ioctl(control, READY if helper.returncode == 0 else FAIL, token)
+print(reader.communicate(timeout=10)[0].decode(), end="")
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        words = open(f"/proc/{pid}/cmdline").read().split("\\0")
+        if at in words and "--foreground" in words:
+            print("in our session" if os.getsid(int(pid)) == os.getsid(0) else "in its own")
+    except OSError:
+        pass
+os.close(control)
+subprocess.run(["umount", at], check=True)
+subprocess.run(["umount", "-l", at], check=True)
 """
 
 
@@ -79,6 +113,16 @@ class Fstab(mount_case.MountTest):
         done = self.script('mount -t forebay "$SOURCE/none" "$AT" -o "state-dir=$STATE"')
         self.assertEqual(done[0], 32, done)
         self.assertIn("No such file", done[2])
+
+    def test_an_automount_is_mounted_when_it_is_used(self):
+        if "autofs" not in pathlib.Path("/proc/filesystems").read_text():
+            self.skipTest("needs autofs")
+        done = subprocess.run(["unshare", "-m", "--propagation", "private", "python3", "-c",
+                               AUTOMOUNT, harness.BINARY, str(self.state), self.source,
+                               str(self.at)], capture_output=True, text=True, timeout=60,
+                              start_new_session=True)
+        self.assertEqual((done.returncode, done.stdout), (0, "hello\n" + "in its own\n" * 2),
+                         done.stderr)
 
     def test_fake_and_sloppy(self):
         self.assertEqual(self.script("""
