@@ -43,7 +43,8 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"role", 0, kText, "ring", "ring|near",
      "near: beside the mounts of this host, for what they read; it finds them by --state-dir"},
     {"near-memory", 0, kSize, "", "SIZE",
-     "quota of a near worker of this mount alone, which keeps what is read here; 0: none"},
+     "quota of a near worker of this mount alone, which keeps what is read here; 0: none; default: "
+     "1GiB (an eighth of a smaller machine) for a store's URL without --members, else 0"},
     {"insecure", 0, kSwitch, "false", "",
      "listen beyond this host without authentication or encryption"},
     {"tasks", 0, kCount, "1", "N", "readers in all"},

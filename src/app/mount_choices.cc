@@ -12,6 +12,7 @@
 #include "app/flags.h"
 #include "app/option_list.h"
 #include "app/pool.h"
+#include "app/tier_place.h"
 #include "client/dataset_url.h"
 
 namespace forebay {
@@ -152,6 +153,15 @@ Result<std::string> RootOf(const Context& context) {
   return root;
 }
 
+// A store's URL has nobody else who keeps what is read of it.
+std::uint64_t NearMemoryBytes(const Settings& settings, const std::string& root) {
+  constexpr std::uint64_t kUsual = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kPartOfMachine = 8;
+  if (settings.Has("near-memory")) return settings.Size("near-memory");
+  if (IsDatasetUrl(root) || settings.Has("members")) return 0;
+  return std::min(kUsual, MachineMemoryBytes() / kPartOfMachine);
+}
+
 }  // namespace
 
 Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& user) {
@@ -164,7 +174,7 @@ Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& use
                        .uid = user.uid,
                        .gid = user.gid};
   if (Status taken = TakeOptions(context, choices); !taken.ok()) return taken.error();
-  if (settings.Has("near-memory")) choices.near_memory_bytes = settings.Size("near-memory");
+  choices.near_memory_bytes = NearMemoryBytes(settings, choices.root);
   const auto ttl = MetadataTtl(context);
   if (!ttl.ok()) return ttl.error();
   choices.metadata_ttl = ttl.value();

@@ -29,10 +29,13 @@ constexpr std::chrono::seconds kStartPatience{5};
 constexpr int kPollMilliseconds = 5;
 
 int KeepNear(const Context& context, const MountChoices& choices, const NearSetup& setup) {
+  if (choices.own_session) setsid();
+  // Whoever waits for the mount's last word is not kept waiting by us.
+  TurnMessages(context);
   Supervisor supervisor;
+  prctl(PR_SET_NAME, "forebay-keeper");
   const auto body = [&](int beats) {
-    // Whoever waits for the mount's first words waits for its end, too: no word is theirs.
-    TurnMessages(context);
+    prctl(PR_SET_NAME, "forebay-near");
     std::optional<Pulse> pulse;
     return ServeNear(context, std::array{choices.root}, setup,
                      [&] { pulse.emplace(beats, [] { return true; }); });

@@ -103,6 +103,14 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (!nodes.ok()) return Failed(context, nodes.error());
   const Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
   if (!near.ok()) return WrongInput(context, near.error());
+  // Before there is a mount, whose descriptors are nobody else's.
+  std::optional<NearKeeper> keeper;
+  if (near.value()) {
+    Result<NearKeeper> started = NearKeeper::Start(context, choices, *near.value());
+    // Files are read without it.
+    if (!started.ok()) Note(context, started.error().message());
+    if (started.ok()) keeper.emplace(std::move(started).value());
+  }
   Result<UniqueFd> device = Mount({.directory = directory,
                                    .source = choices.source,
                                    .allow_other = choices.allow_other,
@@ -118,13 +126,6 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (!connection.ok()) {
     static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
     return Failed(context, connection.error());
-  }
-  std::optional<NearKeeper> keeper;
-  if (near.value()) {
-    Result<NearKeeper> started = NearKeeper::Start(context, choices, *near.value());
-    // Files are read without it.
-    if (!started.ok()) Note(context, started.error().message());
-    if (started.ok()) keeper.emplace(std::move(started).value());
   }
   const std::optional<MountedAt> found = FindMount(directory);
   const MountedRoot mounted{

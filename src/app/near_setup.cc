@@ -1,6 +1,7 @@
 #include "app/near_setup.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -15,6 +16,28 @@
 #include "wire/near_messages.h"
 
 namespace forebay {
+namespace {
+
+// A predecessor may be on its way out.
+Result<std::unique_ptr<NearWorker>> StartNear(Client& client, const NearSetup& setup,
+                                              const std::stop_token& stop) {
+  constexpr std::chrono::seconds kPatience{15};
+  constexpr int kPollMilliseconds = 20;
+  const NearWorkerOptions options{.socket = setup.socket,
+                                  .tier = {.directory = setup.tier_directory,
+                                           .own_mount = setup.own_mount,
+                                           .quota_bytes = setup.memory_bytes,
+                                           .chunk_bytes = kNearChunkBytes}};
+  const Deadline until = Clock::now() + kPatience;
+  while (true) {
+    Result<std::unique_ptr<NearWorker>> near = NearWorker::Start(client, options);
+    const bool is_in_use = !near.ok() && near.error().code() == Code::kUnavailable;
+    if (!is_in_use || stop.stop_requested() || Clock::now() >= until) return near;
+    poll(nullptr, 0, kPollMilliseconds);
+  }
+}
+
+}  // namespace
 
 Result<NearSetup> NearSetupOf(const Context& context, const std::string& name,
                               const std::string& flag, std::uint64_t memory_bytes) {
@@ -57,12 +80,7 @@ int ServeNear(const Context& context, std::span<const std::string> urls, const N
   const Result<std::unique_ptr<Client>> client =
       ConnectPool(context, of_group ? std::span(&any_dataset, 1) : urls);
   if (!client.ok()) return WrongInput(context, client.error());
-  Result<std::unique_ptr<NearWorker>> near =
-      NearWorker::Start(*client.value(), {.socket = setup.socket,
-                                          .tier = {.directory = setup.tier_directory,
-                                                   .own_mount = setup.own_mount,
-                                                   .quota_bytes = setup.memory_bytes,
-                                                   .chunk_bytes = kNearChunkBytes}});
+  Result<std::unique_ptr<NearWorker>> near = StartNear(*client.value(), setup, interrupts.token());
   if (!near.ok()) {
     Complain(context, near.error().message());
     return near.error().code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;

@@ -15,6 +15,14 @@ def children_of(pid):
     return [int(child) for child in text.split()]
 
 
+def name_of(pid):
+    """What ps(1) calls it."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 class MountTest(harness.ForebayTest):
     def setUp(self):
         super().setUp()
@@ -24,8 +32,10 @@ class MountTest(harness.ForebayTest):
         self.at.mkdir()
 
     def mount(self, url, *flags, at=None, env=None, stderr=None, cwd=None):
-        """A mount in the foreground: its supervisor's process."""
+        """A mount in the foreground, without a near worker unless told: its supervisor."""
         at = at or self.at
+        if "://" in url and not any(str(flag).startswith("--near-memory") for flag in flags):
+            flags = ("--near-memory", "0", *flags)
         process = self.start_forebay("mount", url, at, "--foreground", "--state-dir", self.state,
                                      *flags, env=env, stdout=subprocess.PIPE, stderr=stderr,
                                      cwd=cwd)
@@ -38,17 +48,13 @@ class MountTest(harness.ForebayTest):
     @staticmethod
     def daemon_of(process):
         """The pid of what serves the mount of `process`; None: nothing, just now."""
-        children = children_of(process.pid)
-        if "--near-memory" in process.args:
-            children = children[1:]  # The first one keeps the near worker.
-        return children[0] if children else None
+        return next((pid for pid in children_of(process.pid) if name_of(pid) == "forebay"), None)
 
     @staticmethod
     def near_of(process):
         """The pid of the near worker that `process` has for itself; None: none, just now."""
-        keepers = children_of(process.pid)[:1]
-        children = children_of(keepers[0]) if keepers else []
-        return children[0] if children else None
+        children = (near for child in children_of(process.pid) for near in children_of(child))
+        return next((pid for pid in children if name_of(pid) == "forebay-near"), None)
 
     @staticmethod
     def take_off_by_force(at):

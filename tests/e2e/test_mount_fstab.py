@@ -98,7 +98,7 @@ class Fstab(mount_case.MountTest):
         keys = self.dir / "keys"
         keys.write_text(f"# of the services\nFOREBAY_STATE_DIR='{self.state}'\n")
         self.assertEqual(self.script("""
-            mount -t forebay "$SOURCE" "$AT" -o "environment-file=$DIR/keys"
+            mount -t forebay "$SOURCE" "$AT" -o "environment-file=$DIR/keys,near-memory=0"
             cat "$AT/f"; umount "$AT"; ls "$STATE"
             """), (0, ["hello", "mounts"], ""))
 
@@ -121,7 +121,7 @@ class Fstab(mount_case.MountTest):
                                AUTOMOUNT, harness.BINARY, str(self.state), self.source,
                                str(self.at)], capture_output=True, text=True, timeout=60,
                               start_new_session=True)
-        self.assertEqual((done.returncode, done.stdout), (0, "hello\n" + "in its own\n" * 2),
+        self.assertEqual((done.returncode, done.stdout), (0, "hello\n" + "in its own\n" * 4),
                          done.stderr)
 
     def test_fake_and_sloppy(self):

@@ -6,8 +6,10 @@ import mmap
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -19,6 +21,24 @@ import test_mount
 RANDOM = random.Random(17)
 BIG = RANDOM.randbytes((9 << 20) + 12_345)
 MIB = 1 << 20
+
+
+PIECES = {f"f{i:02}": RANDOM.randbytes(3 * MIB + i) for i in range(20)}
+FILES = {"big.bin": BIG, "mid": BIG[:300_000], "tiny": b"t", "a": BIG[:MIB],
+         "b": BIG[MIB:2 * MIB], "other": BIG[:5 * MIB], **PIECES}
+shared = None
+
+
+def setUpModule():
+    """One tree for all tests that do not change it: files are kept once they are 2 s old."""
+    global shared
+    shared = pathlib.Path(tempfile.mkdtemp(prefix="fb-e2e-"))
+    unittest.addModuleCleanup(shutil.rmtree, shared)
+    shared.chmod(0o755)
+    for name, content in FILES.items():
+        (shared / name).write_bytes(content)
+    made = time.time()
+    harness.wait_until(lambda: time.time() - made > group_case.YOUNG_S, "old files")
 
 
 def tier_of(state):
@@ -73,8 +93,7 @@ class SameTree(test_mount.Reads, NearTest):
 
 class Passthrough(NearTest):
     def test_the_kernel_reads_without_us(self):
-        root = self.old_tree({"big.bin": BIG, "mid": BIG[:300_000]})
-        process = self.mount_near(root)
+        process = self.mount_near(shared)
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
         with open(self.at / "big.bin", "rb", buffering=0) as big, \
                 open(self.at / "mid", "rb", buffering=0) as mid:
@@ -99,8 +118,7 @@ class Passthrough(NearTest):
 
     def test_one_way_to_read_while_it_is_open(self):
         """The kernel refuses an inode that is buffered and passed through at once."""
-        root = self.old_tree({"big.bin": BIG})
-        self.mount_near(root)
+        self.mount_near(shared)
         with open(self.at / "big.bin", "rb", buffering=0) as buffered:
             self.assertEqual(buffered.read(MIB), BIG[:MIB])
             for _ in range(3):  # Whole by now, but open as it is.
@@ -133,9 +151,8 @@ class Passthrough(NearTest):
 
 class Quota(NearTest):
     def test_four_times_the_quota_read_twice(self):
-        files = {f"f{i:02}": RANDOM.randbytes(3 * MIB + i) for i in range(20)}
-        root = self.old_tree(files)
-        self.mount_near(root, "16MiB")
+        files = PIECES
+        self.mount_near(shared, "16MiB")
         kept = open(self.at / "f00", "rb", buffering=0)
         self.addCleanup(kept.close)
         most = 0
@@ -145,24 +162,22 @@ class Quota(NearTest):
                 most = max(most, taken(tier_of(self.state)))
         self.assertLessEqual(most, 16 * MIB)
         self.assertGreater(most, 8 * MIB)
-        self.assertEqual(os.pread(kept.fileno(), 3 * MIB, 0), files["f00"])
+        self.assertEqual(os.pread(kept.fileno(), 4 * MIB, 0), files["f00"])
 
     def test_what_is_open_counts_and_the_rest_goes_past(self):
-        files = {f"f{i}": RANDOM.randbytes(3 * MIB) for i in range(6)}
-        root = self.old_tree(files)
-        self.mount_near(root, "8MiB")
+        files = dict(list(PIECES.items())[:6])
+        self.mount_near(shared, "8MiB")
         fds = [os.open(self.at / name, os.O_RDONLY) for name in files]
         self.addCleanup(lambda: [os.close(fd) for fd in fds])
         for _ in range(2):
             for fd, content in zip(fds, files.values()):
-                self.assertEqual(os.pread(fd, 3 * MIB, 0), content)
+                self.assertEqual(os.pread(fd, 4 * MIB, 0), content)
             self.assertLessEqual(taken(tier_of(self.state)), 8 * MIB)
 
 
 class Deaths(NearTest):
     def test_of_the_near_worker(self):
-        root = self.old_tree({"big.bin": BIG, "other": BIG[:5 * MIB]})
-        process = self.mount_near(root)
+        process = self.mount_near(shared)
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
         with open(self.at / "big.bin", "rb", buffering=0) as whole, \
                 open(self.at / "other", "rb", buffering=0) as part:
@@ -178,8 +193,7 @@ class Deaths(NearTest):
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
 
     def test_of_a_near_worker_that_hangs(self):
-        root = self.old_tree({"a": BIG[:MIB], "b": BIG[MIB:2 * MIB]})
-        process = self.mount_near(root)
+        process = self.mount_near(shared)
         self.assertEqual((self.at / "a").read_bytes(), BIG[:MIB])
         near = self.near_of(process)
         os.kill(near, signal.SIGSTOP)
@@ -190,8 +204,7 @@ class Deaths(NearTest):
         harness.wait_until(lambda: self.near_of(process) not in (None, near), "another one", 30)
 
     def test_of_the_daemon(self):
-        root = self.old_tree({"big.bin": BIG, "mid": BIG[:300_000], "tiny": b"t"})
-        process = self.mount_near(root)
+        process = self.mount_near(shared)
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
         for _ in range(3):
             with open(self.at / "big.bin", "rb", buffering=0) as file:
@@ -210,19 +223,17 @@ class Deaths(NearTest):
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
 
     def test_of_the_supervisor_takes_all_with_it(self):
-        root = self.old_tree({"big.bin": BIG})
-        process = self.mount_near(root)
+        process = self.mount_near(shared)
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
         pids = [self.near_of(process), self.daemon_of(process)]
         process.kill()
         process.wait()
         harness.wait_until(lambda: not self.is_mounted(self.at), "no mount")
         harness.wait_until(lambda: not any(map(group_case.runs, pids)), "no processes", 30)
-        self.assertEqual(list(self.state.glob("near*")), [])
+        harness.wait_until(lambda: not list(self.state.glob("near*")), "nothing left")
 
     def test_nothing_is_left(self):
-        root = self.old_tree({"big.bin": BIG})
-        process = self.mount_near(root)
+        process = self.mount_near(shared)
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
         self.check(self.run_forebay("umount", self.at), 0)
         self.assertEqual(process.wait(timeout=20), 0)
@@ -230,6 +241,19 @@ class Deaths(NearTest):
 
 
 class Flags(NearTest):
+    def test_a_store_s_mount_has_one_unless_told(self):
+        self.addCleanup(self.take_off, self.at)
+        for flags, kept in (((), len(BIG)), (("--near-memory", "0"), None)):
+            self.check(self.run_forebay("mount", f"file://{shared}", self.at, "--state-dir",
+                                        self.state, *flags), 0)
+            self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
+            if kept is None:
+                self.assertEqual(list(self.state.glob("near*/tier")), [])
+            else:
+                self.assertGreaterEqual(taken(tier_of(self.state)), kept)
+            self.check(self.run_forebay("umount", self.at), 0)
+            harness.wait_until(lambda: not list(self.state.glob("near*")), "nothing left")
+
     def test_bad_sizes(self):
         (self.dir / "data").mkdir()
         for size, words in (("1 KiB", "write at least that"), ("900 TiB", "write less than that")):
@@ -252,9 +276,8 @@ class Shared(group_case.GroupTest, NearTest):
         return near
 
     def test_a_second_mount_reads_what_the_first_one_did(self):
-        root = self.old_tree({"big.bin": BIG, "tiny": b"t"})
         self.up(1)
-        self.create("prices", root)
+        self.create("prices", shared)
         self.start_near()
         one, two = self.at, self.dir / "two"
         two.mkdir()
@@ -268,9 +291,8 @@ class Shared(group_case.GroupTest, NearTest):
         self.assertLess(self.metrics()["forebay_worker_sent_bytes_total"] - sent, MIB)
 
     def test_it_comes_and_goes(self):
-        root = self.old_tree({"big.bin": BIG})
         self.up(1)
-        self.create("prices", root)
+        self.create("prices", shared)
         self.mount("prices")
         self.assertEqual((self.at / "big.bin").read_bytes(), BIG)
         near = self.start_near()
