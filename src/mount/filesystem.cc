@@ -303,17 +303,20 @@ Result<Filesystem::FileRef> Filesystem::FindFile(const Request& request, std::ui
   return files_.Restore(handle, std::move(file).value());
 }
 
-Result<std::size_t> Filesystem::ReadInto(OpenFile& file, std::uint64_t offset,
+Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
                                          std::span<std::byte> buffer, std::stop_token stop) {
   std::size_t done = 0;
-  if (offset == 0) {
+  if (call.offset == 0) {
     const std::vector<std::byte> head = file.DropHead();
     done = std::min(head.size(), buffer.size());
     if (done > 0) std::memcpy(buffer.data(), head.data(), done);
     if (done == buffer.size()) return done;
   }
-  Result<std::size_t> read =
-      file.file->Read(offset + done, buffer.subspan(done), Soon(), std::move(stop));
+  // The kernel reads ahead itself, with several requests at a time: done twice, bytes would come
+  // twice.
+  const auto method = call.is_direct ? &File::Read : &File::ReadAlone;
+  const Result<std::size_t> read =
+      (*file.file.*method)(call.offset + done, buffer.subspan(done), Soon(), std::move(stop));
   if (!read.ok()) return read;
   return done + read.value();
 }
@@ -328,7 +331,7 @@ Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_to
   Answer answer;
   answer.data = buffers_.Get(wanted);
   const Result<std::size_t> read =
-      ReadInto(*file.value(), call.offset, {answer.data.memory.get(), wanted}, std::move(stop));
+      ReadInto(*file.value(), call, {answer.data.memory.get(), wanted}, std::move(stop));
   if (!read.ok()) {
     const Code code = read.error().code();
     // It is open, so it has been there.

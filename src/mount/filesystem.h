@@ -100,7 +100,7 @@ class Filesystem {
   Result<FileRef> FindFile(const Request& request, std::uint64_t handle, std::stop_token stop);
   DirectoryRef FindDirectory(const Request& request, std::uint64_t handle);
   Status ReadHead(OpenFile& file, std::stop_token stop);
-  Result<std::size_t> ReadInto(OpenFile& file, std::uint64_t offset, std::span<std::byte> buffer,
+  Result<std::size_t> ReadInto(OpenFile& file, const ReadCall& call, std::span<std::byte> buffer,
                                std::stop_token stop);
   bool AddEntry(const OpenDirectory& directory, const Entry& entry, const Freshness& freshness,
                 DirectoryReply& reply, std::uint64_t offset, bool plus);

@@ -1,5 +1,6 @@
 #include "mount/request.h"
 
+#include <fcntl.h>
 #include <linux/fuse.h>
 
 #include <cstring>
@@ -73,7 +74,9 @@ FuseCall ParseForgets(Bytes bytes) {
 FuseCall ParseRead(std::uint32_t opcode, Bytes bytes) {
   const auto in = Take<fuse_read_in>(bytes);
   if (!in) return MalformedCall{};
-  if (opcode == FUSE_READ) return ReadCall{in->fh, in->offset, in->size};
+  if (opcode == FUSE_READ) {
+    return ReadCall{in->fh, in->offset, in->size, (in->flags & O_DIRECT) != 0};
+  }
   return ReadDirectoryCall{in->fh, in->offset, in->size, opcode == FUSE_READDIRPLUS};
 }
 

@@ -48,6 +48,7 @@ struct ReadCall {
   std::uint64_t handle = 0;
   std::uint64_t offset = 0;
   std::uint32_t size = 0;
+  bool is_direct = false;  // Past the kernel's pages, and so without its reading ahead.
 };
 struct ReadDirectoryCall {
   std::uint64_t handle = 0;

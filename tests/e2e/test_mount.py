@@ -155,6 +155,18 @@ class ThroughAPool(Reads, mount_case.MountTest):
         sent = sum(w.metrics().get("forebay_worker_sent_bytes_total", 0) for w in self.workers)
         self.assertGreater(sent, len(BIG) // 2)
 
+    def test_bytes_come_once(self):
+        """The kernel reads ahead with several requests at a time, which the client must not, too."""
+        files = {f"f{i}": BIG[i:(4 << 20) + i] for i in range(8)}
+        root = self.make_tree(files)
+        newest = max(path.stat().st_ctime for path in root.iterdir())
+        harness.wait_until(lambda: newest + 2.1 < time.time(), "old files")
+        self.mount(f"file://{root}", *self.flags)
+        for name, content in files.items():
+            self.assertEqual((self.at / name).read_bytes(), content)
+        sent = sum(w.metrics().get("forebay_worker_sent_bytes_total", 0) for w in self.workers)
+        self.assertLess(sent, sum(map(len, files.values())) * 1.05)
+
     def test_names_of_files_are_of_where_it_was_started(self):
         self.make_tree(TREE)
         members = pathlib.Path(self.flags[1])
