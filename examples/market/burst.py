@@ -13,7 +13,8 @@ import signal
 import sys
 import time
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/netlab"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "../../tools/netlab"))
 
 import generate
 import report
@@ -29,13 +30,14 @@ WORKER_MEMORY = "23MiB"  # Less than half of the burst set: none can hold it all
 
 # Tasks at once -> way of reading -> rounds. Rounds are interleaved and figures are their medians;
 # what takes half a minute is measured once.
-ROUNDS = {1: {"direct": 3, "rclone": 3, "cold": 3, "warm": 3},
-          10: {"direct": 3, "rclone": 3, "cold": 3, "warm": 3},
-          50: {"direct": 1, "cold": 1, "warm": 1},
-          100: {"direct": 1, "rclone": 1, "cold": 1, "warm": 3}}
+ROUNDS = {1: {"direct": 3, "rclone": 3, "cold": 3, "warm": 3, "mount": 3},
+          10: {"direct": 3, "rclone": 3, "cold": 3, "warm": 3, "mount": 2, "python": 1},
+          50: {"direct": 1, "cold": 1, "warm": 1, "mount": 1},
+          100: {"direct": 1, "rclone": 1, "cold": 1, "warm": 3, "mount": 2}}
 MORE_TRIES, MORE_ROUNDS = 3, 2  # For a bar that was missed.
-SMALL_ROUNDS = {count: {"direct": 1, "cold": 1, "warm": 1} for count in (1, 10, 100)}
+SMALL_ROUNDS = {count: {"direct": 1, "cold": 1, "warm": 1, "mount": 1} for count in (1, 10, 100)}
 SMALL_FILES = 100
+CSV_FILES = 12  # Read by the tasks in Python, besides the burst set.
 HASHED_TASKS_MAX = 10  # Up to here every task also checks the SHA-256 of what it read.
 
 
@@ -65,14 +67,15 @@ class Progress:
 class Bench:
     """One way after another of reading one set of files."""
 
-    def __init__(self, lab, hosts, store, pool, task, total, log):
-        """`total`: bytes of the whole data set."""
+    def __init__(self, lab, hosts, store, pool, forebay, task, manifest, log):
         self._lab = lab
         self._store_host, self._worker_hosts, self._tasks_host = hosts
         self._store = store
         self._pool = pool
+        self._forebay = forebay
         self._task = task
-        self._total = total
+        self._total = sum(f["bytes"] for f in manifest["files"])
+        self._csv = csv_files(manifest)
         self._log = log
 
     def links(self):
@@ -86,21 +89,33 @@ class Bench:
             return self._rclone(files, count)
         size = sum(f["bytes"] for f in files)
         root = f"s3://{BUCKET}" if mode == "direct" else f"forebay://{DATASET}"
+        if mode == "python":
+            files = files + self._csv
+            size = sum(f["bytes"] for f in files)
         expected = {f"{root}/{f['name']}": f for f in files}
         if mode != "direct":
             self._pool.renew(BLOCK)
-        if mode == "warm":
+        if mode in ("warm", "mount", "python"):
             self._pool.load([f["name"] for f in files], size / self._total)
         command = [self._task, "--start-fd", "0", "--reserve", str(size)]
         if count <= HASHED_TASKS_MAX:
             command.append("--sha256")
-        if mode != "direct":
+        if mode == "python":
+            command = [os.path.join(HERE, "research_task.py")]
+        if mode in ("mount", "python"):
+            command = self._in_mount() + command
+        elif mode != "direct":
             command += ["--control", self._pool.control]
         _, printed, links = burst(self._lab, self._tasks_host, count, command + list(expected),
                                   self._store.environment(), self._log, self.links)
         if mode != "direct":
             self._pool.check_alive()
         return outcome_of_tasks(printed, links, expected, size)
+
+    def _in_mount(self):
+        """Each task in a mount namespace of its own, with the dataset mounted for it alone."""
+        return [os.path.join(HERE, "in_mount.sh"), self._forebay, self._pool.control, DATASET,
+                os.path.join(self._lab.folder, "mounts")]
 
     def _rclone(self, files, count):
         """rclone stands ready as a shell, so its own start-up is part of the access time."""
@@ -122,6 +137,14 @@ def sets_of(manifest):
     large = [f for f in manifest["files"] if f["name"].startswith("bars/B")]
     small = [f for f in manifest["files"] if f["name"].startswith("bars/S")]
     return large, small[::len(small) // SMALL_FILES][:SMALL_FILES]
+
+
+def csv_files(manifest):
+    """Some of the text files. Their volatility is that of the same bars in binary."""
+    entries = {f["name"]: f for f in manifest["files"]}
+    texts = [f for f in manifest["files"] if f["name"].startswith("csv/")][:CSV_FILES]
+    return [{**f, "volatility": entries[f"bars/{f['name'][4:-4]}.bin"]["volatility"]}
+            for f in texts]
 
 
 def measure(bench, files, rounds, progress, label):
@@ -175,14 +198,14 @@ def run(arguments, progress, stack):
     pool = Pool(lab, control_host, worker_hosts, tasks_host, arguments.forebay, store)
     pool.start(WORKER_MEMORY, BLOCK, log)
 
-    total = sum(f["bytes"] for f in manifest["files"])
-    bench = Bench(lab, (store_host, worker_hosts, tasks_host), store, pool, arguments.task, total,
-                  log)
+    bench = Bench(lab, (store_host, worker_hosts, tasks_host), store, pool, arguments.forebay,
+                  arguments.task, manifest, log)
     results = {"large": measure(bench, large, ROUNDS, progress, "50 MB in 12 files")}
     measure_again(bench, large, results["large"], progress)
     results["small"] = measure(bench, small, SMALL_ROUNDS, progress, f"{SMALL_FILES} small files")
     progress.step("forebay verify: the burst set through the pool, against the store")
     pool.renew(BLOCK)
+    total = sum(f["bytes"] for f in manifest["files"])
     pool.load([f["name"] for f in large], sum(f["bytes"] for f in large) / total)
     status = pool.status()
     pool.verify([f"forebay://{DATASET}/{f['name']}" for f in large])

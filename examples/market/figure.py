@@ -8,7 +8,7 @@ import math
 
 WIDTH, HEIGHT = 800, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 205, 56, 52
-COLOURS = ("#c0392b", "#e08e0b", "#5b7fa6", "#1a7f4b")
+COLOURS = ("#c0392b", "#e08e0b", "#5b7fa6", "#1a7f4b", "#7d3c98")
 CHART_COLUMNS = 50
 
 

@@ -1,17 +1,23 @@
 // market_task: a research task of the demo. Stands ready, reads its files at the signal, and then
 // computes a feature of each. Its contract is in README.md beside it.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
 #include "client/client.h"
 #include "client/group_directory.h"
+#include "io/unique_fd.h"
 
 extern "C" char** environ;  // NOLINT: as POSIX names it.
 
@@ -26,6 +32,7 @@ struct Options {
   // Of the group whose datasets are read. Neither: straight from the store.
   std::string control;
   std::string group_file;
+  std::string mounted;  // Where the dataset is mounted: files are read there.
   int start_fd = STDIN_FILENO;
   std::uint64_t reserve = 0;  // Bytes.
   bool sha256 = false;
@@ -36,6 +43,19 @@ struct Span {
   std::string url;
   std::size_t begin = 0;
   std::size_t end = 0;
+};
+
+struct KeptFile {
+  std::string url;
+  std::span<const std::byte> bytes;
+};
+
+// What was read, and when its first byte was there.
+struct Haul {
+  std::vector<KeptFile> files;
+  std::size_t bytes = 0;
+  Clock::time_point first_byte;
+  SourceBytes sources;
 };
 
 // Keeps all bytes of all files, one file behind the other, in memory that was touched before the
@@ -68,9 +88,12 @@ class Keeper : public FileSink {
 
   Clock::time_point first_byte() const { return first_byte_; }
   std::size_t size() const { return size_; }
-  const std::vector<Span>& files() const { return files_; }
-  std::span<const std::byte> BytesOf(const Span& file) const {
-    return std::span(memory_).subspan(file.begin, file.end - file.begin);
+  std::vector<KeptFile> files() const {
+    std::vector<KeptFile> kept;
+    for (const Span& file : files_) {
+      kept.push_back({file.url, std::span(memory_).subspan(file.begin, file.end - file.begin)});
+    }
+    return kept;
   }
 
  private:
@@ -78,6 +101,64 @@ class Keeper : public FileSink {
   std::vector<Span> files_;
   std::size_t size_ = 0;
   Clock::time_point first_byte_;
+};
+
+Error Failed(const std::string& path) {
+  return {Code::kUnavailable, fmt::format("{}: {}", path, std::strerror(errno))};
+}
+
+// Reads files as programs do that know nothing of Forebay: every other one with read(2), the rest
+// through mmap(2). They stay in memory until this is gone.
+class OrdinaryReader {
+ public:
+  explicit OrdinaryReader(std::uint64_t reserve) : memory_(reserve) {}
+  ~OrdinaryReader() {
+    for (const std::span<std::byte> mapped : mappings_) munmap(mapped.data(), mapped.size());
+  }
+
+  Status Read(const std::string& url, const std::string& path, Haul& haul) {
+    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status = {};
+    if (!fd || fstat(fd.get(), &status) != 0) return Failed(path);
+    const auto size = static_cast<std::size_t>(status.st_size);
+    Result<std::span<const std::byte>> bytes =
+        haul.files.size() % 2 == 0 ? Copy(fd.get(), size) : Map(fd.get(), size);
+    if (!bytes.ok()) return std::move(bytes).error().Within(path);
+    if (haul.files.empty()) haul.first_byte = Clock::now();
+    haul.files.push_back({url, bytes.value()});
+    haul.bytes += size;
+    return {};
+  }
+
+ private:
+  Result<std::span<const std::byte>> Copy(int fd, std::size_t size) {
+    if (size > memory_.size() - used_) return Error(Code::kInvalidArgument, "--reserve: too small");
+    const std::span<std::byte> into = std::span(memory_).subspan(used_, size);
+    for (std::size_t done = 0; done < size;) {
+      const ssize_t got = read(fd, into.data() + done, size - done);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return Error(Code::kUnavailable, got < 0 ? std::strerror(errno) : "too short");
+      done += static_cast<std::size_t>(got);
+    }
+    used_ += size;
+    return std::span<const std::byte>(into);
+  }
+
+  Result<std::span<const std::byte>> Map(int fd, std::size_t size) {
+    void* const start = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (start == MAP_FAILED) return Error(Code::kUnavailable, std::strerror(errno));
+    mappings_.emplace_back(static_cast<std::byte*>(start), size);
+    constexpr std::size_t kPage = 4096;
+    for (std::size_t at = 0; at < size; at += kPage) {
+      touched_ = touched_ ^ std::to_integer<unsigned>(mappings_.back()[at]);
+    }
+    return std::span<const std::byte>(mappings_.back());
+  }
+
+  std::vector<std::byte> memory_;
+  std::size_t used_ = 0;
+  std::vector<std::span<std::byte>> mappings_;
+  unsigned touched_ = 0;
 };
 
 template <typename T>
@@ -142,10 +223,10 @@ Result<std::unique_ptr<Client>> Connect(const Options& options) {
   return Client::Create(std::move(client));
 }
 
-Result<nlohmann::json> FeaturesOf(const Keeper& kept, bool with_sha256) {
+Result<nlohmann::json> FeaturesOf(const std::vector<KeptFile>& files, bool with_sha256) {
   nlohmann::json report;
-  for (const Span& file : kept.files()) {
-    const std::span<const std::byte> bytes = kept.BytesOf(file);
+  for (const KeptFile& file : files) {
+    const std::span<const std::byte> bytes = file.bytes;
     if (file.url.ends_with(".bin")) {
       Result<double> volatility = RealisedVolatility(bytes);
       if (!volatility.ok()) return std::move(volatility).error().Within(file.url);
@@ -166,7 +247,26 @@ void Print(const std::string& line) {
   std::fflush(stdout);
 }
 
-Status Run(const Options& options) {
+// On one machine the tasks share two cores: one that computes must not slow those that still read.
+Status Report(const Options& options, const Haul& haul, Clock::time_point signal,
+              Clock::time_point end) {
+  if (nice(19) == -1) return Error(Code::kInternal, "nice(2) failed");
+  Result<nlohmann::json> report = FeaturesOf(haul.files, options.sha256);
+  if (!report.ok()) return report.error();
+  const auto seconds = [&](Clock::time_point time) {
+    return std::chrono::duration<double>(time - signal).count();
+  };
+  report.value()["firstByteSeconds"] = seconds(haul.first_byte);
+  report.value()["accessSeconds"] = seconds(end);
+  report.value()["bytes"] = haul.bytes;
+  report.value()["sources"] = {{"local", haul.sources.local},
+                               {"peer", haul.sources.peer},
+                               {"upstream", haul.sources.upstream}};
+  Print(report.value().dump());
+  return {};
+}
+
+Status RunClient(const Options& options) {
   Result<std::unique_ptr<Client>> client = Connect(options);
   if (!client.ok()) return client.error();
   std::vector<FileToRead> files;
@@ -183,23 +283,51 @@ Status Run(const Options& options) {
   const Status read = client.value()->ReadFiles(files, kept, kReadTimeout, {});
   const Clock::time_point end = Clock::now();
   if (!read.ok()) return read.error();
-  // On one machine the tasks share two cores: one that computes must not slow those that still
-  // read.
-  if (nice(19) == -1) return Error(Code::kInternal, "nice(2) failed");
+  const Haul haul{.files = kept.files(),
+                  .bytes = kept.size(),
+                  .first_byte = kept.first_byte(),
+                  .sources = client.value()->source_bytes()};
+  return Report(options, haul, signal.value(), end);
+}
 
-  Result<nlohmann::json> report = FeaturesOf(kept, options.sha256);
-  if (!report.ok()) return report.error();
-  const auto seconds = [&](Clock::time_point time) {
-    return std::chrono::duration<double>(time - signal.value()).count();
-  };
-  const SourceBytes sources = client.value()->source_bytes();
-  report.value()["firstByteSeconds"] = seconds(kept.first_byte());
-  report.value()["accessSeconds"] = seconds(end);
-  report.value()["bytes"] = kept.size();
-  report.value()["sources"] = {
-      {"local", sources.local}, {"peer", sources.peer}, {"upstream", sources.upstream}};
-  Print(report.value().dump());
-  return {};
+// Of a mount: what it says of itself.
+Result<SourceBytes> SourcesOf(const std::string& mounted) {
+  std::ifstream file(mounted + "/.forebay/status");
+  const nlohmann::json status = nlohmann::json::parse(file, nullptr, false);
+  if (status.is_discarded() || !status.contains("sourceBytes")) {
+    return Error(Code::kInvalidArgument, mounted + ": not a mount of forebay");
+  }
+  const nlohmann::json& bytes = status["sourceBytes"];
+  return SourceBytes{.local = bytes.value("local", std::uint64_t{0}),
+                     .peer = bytes.value("peer", std::uint64_t{0}),
+                     .upstream = bytes.value("upstream", std::uint64_t{0})};
+}
+
+Status RunMounted(const Options& options) {
+  std::vector<std::string> paths;
+  for (const std::string& url : options.urls) {
+    constexpr std::string_view kScheme = "://";
+    const std::size_t host = url.find(kScheme);
+    const std::size_t slash = url.find('/', host + kScheme.size());
+    if (host == std::string::npos || slash == std::string::npos) {
+      return Error(Code::kInvalidArgument, url + ": not a URL of a file");
+    }
+    paths.push_back(options.mounted + url.substr(slash));
+  }
+  OrdinaryReader reader(options.reserve);
+
+  Print("started");
+  const Result<Clock::time_point> signal = AwaitSignal(options.start_fd);
+  if (!signal.ok()) return signal.error();
+  Haul haul;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (Status read = reader.Read(options.urls[i], paths[i], haul); !read.ok()) return read;
+  }
+  const Clock::time_point end = Clock::now();
+  const Result<SourceBytes> sources = SourcesOf(options.mounted);
+  if (!sources.ok()) return sources.error();
+  haul.sources = sources.value();
+  return Report(options, haul, signal.value(), end);
 }
 
 }  // namespace
@@ -210,12 +338,14 @@ int main(int argc, char** argv) {
   CLI::App app("A research task: reads files at a signal, then computes realised volatilities");
   app.add_option("--control", options.control, "of the group whose datasets are read");
   app.add_option("--group-file", options.group_file, "STATE/group.json, while control is away");
+  app.add_option("--mounted", options.mounted, "where the dataset is mounted: read there");
   app.add_option("--start-fd", options.start_fd, "where the signal comes from");
   app.add_option("--reserve", options.reserve, "bytes of memory to set aside before the signal");
   app.add_flag("--sha256", options.sha256, "also report the SHA-256 of each file");
   app.add_option("urls", options.urls)->required();
   CLI11_PARSE(app, argc, argv);
-  const forebay::Status done = forebay::Run(options);
+  const forebay::Status done =
+      options.mounted.empty() ? forebay::RunClient(options) : forebay::RunMounted(options);
   if (done.ok()) return 0;
   fmt::print(stderr, "market_task: {}\n", done.error().message());
   return 1;

@@ -39,10 +39,11 @@ def measured(warm_at_100, replaced=()):
     """A run in which every bar but the last one's is reached with room."""
     store_bytes = 1_250_000_000 / 8 * 32
     points = {count: {"direct": [outcome(0.34 * count, count)], "rclone": [outcome(count, count)],
-                      "cold": [outcome(0.1 * count, count)], "warm": [outcome(0.1 * count, count)]}
+                      "cold": [outcome(0.1 * count, count)], "warm": [outcome(0.1 * count, count)],
+                      "mount": [outcome(0.1 * count, count)]}
               for count in (1, 10)}
     points[100] = {"direct": [outcome(32.0, 100, store_sent=int(store_bytes * 0.95))],
-                   "warm": [warm(warm_at_100)]}
+                   "warm": [warm(warm_at_100)], "mount": [outcome(5.0, 100)]}
     for (count, mode), replacement in dict(replaced).items():
         points[count][mode] = [replacement]
     return points
