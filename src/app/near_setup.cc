@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -18,6 +19,13 @@
 namespace forebay {
 namespace {
 
+// The other half of this process's descriptors is for connections.
+std::size_t FilesMax() {
+  rlimit limit = {};
+  constexpr std::size_t kUsual = 512;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 : kUsual;
+}
+
 // A predecessor may be on its way out.
 Result<std::unique_ptr<NearWorker>> StartNear(Client& client, const NearSetup& setup,
                                               const std::stop_token& stop) {
@@ -27,6 +35,7 @@ Result<std::unique_ptr<NearWorker>> StartNear(Client& client, const NearSetup& s
                                   .tier = {.directory = setup.tier_directory,
                                            .own_mount = setup.own_mount,
                                            .quota_bytes = setup.memory_bytes,
+                                           .files_max = FilesMax(),
                                            .chunk_bytes = kNearChunkBytes}};
   const Deadline until = Clock::now() + kPatience;
   while (true) {

@@ -140,10 +140,16 @@ Result<WholeFiles::Opened> WholeFiles::OpenFile(const FileKey& key, std::uint64_
     return Error(Code::kOverloaded, "larger than the quota");
   }
   FileRef spare;
+  Gone gone;
   while (true) {
     {
       MutexLock lock(mutex_);
       auto found = by_key_.find(key);
+      if (found == by_key_.end() && by_key_.size() >= options_.files_max &&
+          !EvictOne(nullptr, gone)) {
+        if (spare) TierFiles::RemoveFile(spare->path_);
+        return Error(Code::kOverloaded, "all files are open");
+      }
       if (found == by_key_.end() && spare) {
         found = by_key_.emplace(key, std::exchange(spare, nullptr)).first;
         eviction_.Inserted(InBooks(key), static_cast<std::uint32_t>(PagesOf(size)));
@@ -192,21 +198,26 @@ void WholeFiles::Remove(const FileRef& file, Removal why, Gone& gone) {
   changed_.NotifyAll();
 }
 
+bool WholeFiles::EvictOne(const WholeFile* kept, Gone& gone) {
+  const std::optional<BlockKey> victim =
+      eviction_.Victim([&](const BlockKey& key) REQUIRES(mutex_) {
+        const WholeFile& file = *by_key_.at(key.file);
+        return &file == kept || !MayEvict(file);
+      });
+  if (!victim) return false;
+  Remove(FileRef(by_key_.at(victim->file)), Removal::kEvicted, gone);
+  ++evictions_;
+  return true;
+}
+
 bool WholeFiles::MakeRoom(const WholeFile& filler, std::uint64_t bytes, Gone& gone) {
-  const auto is_pinned = [&](const BlockKey& key) REQUIRES(mutex_) {
-    const WholeFile& file = *by_key_.at(key.file);
-    return &file == &filler || !MayEvict(file);
-  };
   std::erase_if(leaving_, [this](const Leaving& leaving) REQUIRES(mutex_) {
     if (!IsOursAlone(leaving.fd.get())) return false;
     used_bytes_ -= leaving.bytes;
     return true;
   });
   while (used_bytes_ + bytes > options_.quota_bytes) {
-    const std::optional<BlockKey> victim = eviction_.Victim(is_pinned);
-    if (!victim) return false;
-    Remove(by_key_.at(victim->file), Removal::kEvicted, gone);
-    ++evictions_;
+    if (!EvictOne(&filler, gone)) return false;
   }
   return true;
 }

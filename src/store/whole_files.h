@@ -32,6 +32,7 @@ struct WholeFilesOptions {
   std::string directory;
   bool own_mount = true;
   std::uint64_t quota_bytes = 0;         // At least one chunk.
+  std::size_t files_max = 1u << 16;      // Each takes a descriptor.
   std::uint32_t chunk_bytes = 2u << 20;  // A multiple of a page; of a huge page if those are used.
 };
 
@@ -87,7 +88,8 @@ class WholeFiles {
   ~WholeFiles();
 
   // The file of `key`, empty if it was not there, and a descriptor of it that can only read. A use,
-  // for the eviction. Errors: kOverloaded: larger than the quota; kUnavailable: no descriptors.
+  // for the eviction. Others are evicted for it if there are too many. Errors: kOverloaded: larger
+  // than the quota, or all of too many are open; kUnavailable: no descriptors.
   struct Opened {
     FileRef file;
     UniqueFd reader;
@@ -147,6 +149,8 @@ class WholeFiles {
 
   void SweepPredecessor();
   bool MayEvict(const WholeFile& file) const REQUIRES(mutex_);
+  // Evicts a file that is not open. False: all but `kept` are.
+  bool EvictOne(const WholeFile* kept, Gone& gone) REQUIRES(mutex_);
   bool MakeRoom(const WholeFile& filler, std::uint64_t bytes, Gone& gone) REQUIRES(mutex_);
   void Remove(const FileRef& file, Removal why, Gone& gone) REQUIRES(mutex_);
   bool Matches(const WholeFile& file, std::span<const std::byte> bytes,

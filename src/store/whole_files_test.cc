@@ -122,6 +122,25 @@ TEST_F(WholeFilesTest, WhatIsOpenIsNotEvicted) {
   EXPECT_LE(Allocated(), 4 * kChunk);
 }
 
+TEST_F(WholeFilesTest, ThereAreNoMoreFilesThanDescriptorsForThem) {
+  Result<std::unique_ptr<WholeFiles>> tier =
+      WholeFiles::Open(SystemTierFiles(), {.directory = directory_.path(),
+                                           .own_mount = true,
+                                           .quota_bytes = 8 * kChunk,
+                                           .files_max = 2});
+  ASSERT_TRUE(tier.ok()) << tier.error().message();
+  tier_ = std::move(tier).value();
+  WholeFiles::Opened one = OpenFile(1, 10);
+  const WholeFiles::Opened two = OpenFile(2, 10);
+  EXPECT_EQ(tier_->OpenFile(FileNumber(3), 10).error().code(), Code::kOverloaded);
+  EXPECT_EQ(OpenFile(2, 10).file, two.file) << "one that is there takes no room";
+  one.reader.Reset();
+  EXPECT_TRUE(tier_->OpenFile(FileNumber(3), 10).ok());
+  EXPECT_EQ(tier_->figures().files, 2u);
+  EXPECT_EQ(tier_->Find(FileNumber(1), one.file->incarnation), nullptr);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_.path()), {}), 2);
+}
+
 TEST_F(WholeFilesTest, AnEvictedFileIsAnotherWhenItComesBack) {
   Open(2 * kChunk);
   std::uint64_t incarnation = 0;

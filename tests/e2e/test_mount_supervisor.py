@@ -18,7 +18,7 @@ import hanging_store
 import harness
 import mount_case
 
-KILLS = int(os.environ.get("FOREBAY_MOUNT_KILLS", "30"))
+KILLS = int(os.environ.get("FOREBAY_MOUNT_KILLS", "12"))
 IS_FULL = KILLS >= 1000
 RANDOM = random.Random(5)
 BIG = RANDOM.randbytes((9 << 20) + 12_345)
