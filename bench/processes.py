@@ -16,7 +16,7 @@ class Setting:
     """What a bench is told."""
 
     forebay: str    # Binary.
-    tools: str      # Folder of raw_pairing and idle_connections.
+    tools: str      # Folder of raw_pairing and its like.
     micro: str      # Folder below which the micro benchmarks lie.
     versitygw: str  # Binary.
     quick: bool     # A small dose, to see that everything works.
@@ -31,14 +31,14 @@ def urgent(command):
     return ["sh", "-c", 'echo -20 2> /dev/null > /proc/self/autogroup; exec "$@"', "sh", *command]
 
 
-def wait_ready(process, log):
-    """Waits for the line that starts with `ready` on the standard output of `process`."""
+def wait_ready(process, log, word="ready"):
+    """Waits for the line that starts with `word` on the standard output of `process`."""
     name = " ".join(process.args[process.args.index("sh", 5) + 1:])
     if select.select([process.stdout], [], [], START_SECONDS)[0]:
         line = process.stdout.readline().decode("utf-8", "replace")
-        if line.startswith("ready"):
+        if line.startswith(word):
             return
-        raise LabError(f"{name}: said {line!r} instead of `ready`: see {log.name}")
+        raise LabError(f"{name}: said {line!r} instead of `{word}`: see {log.name}")
     raise LabError(f"{name}: not ready within {START_SECONDS:.0f} s: see {log.name}")
 
 
