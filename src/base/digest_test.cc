@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/task_group.h"
+
 namespace forebay {
 namespace {
 
@@ -17,6 +19,22 @@ TEST(Digest, Sha256Vectors) {
   EXPECT_EQ(HexOf(Sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(HexOf(Sha256("abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Digest, ThreadsAndCallsDoNotMeet) {
+  const std::string abc = HexOf(Sha256("abc"));
+  const std::string million = HexOf(Sha256(std::string(1'000'000, 'a')));
+  // Source: FIPS 180-4 examples.
+  EXPECT_EQ(million, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  TaskGroup threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.Run("digest", [&](const std::stop_token&) {
+      for (int round = 0; round < 100; ++round) {
+        EXPECT_EQ(HexOf(Sha256("abc")), abc);
+        EXPECT_EQ(HexOf(Sha256(std::string(1'000'000 / (round + 1), 'b'))).size(), abc.size());
+      }
+    });
+  }
 }
 
 // Source: RFC 4231, test cases 1 and 2.
