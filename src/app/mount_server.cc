@@ -59,13 +59,18 @@ int Failed(const Context& context, const Error& error) {
   return kExitFailed;
 }
 
-// It serves: whoever waits for that is told.
-void TellMounted(const Context& context, const MountChoices& choices, const MountedRoot& mounted) {
-  const Status ahead = SetReadAhead(mounted.device, kReadAheadBytes);
+// Whether the kernel reads far ahead.
+bool LengthenReadAhead(const Context& context, const std::string& device) {
+  const Status ahead = SetReadAhead(device, kReadAheadBytes);
   if (!ahead.ok()) {
     Note(context, fmt::format("read-ahead stays short, and sequential reads slower: {}",
                               ahead.error().message()));
   }
+  return ahead.ok();
+}
+
+// It serves: whoever waits for that is told.
+void TellMounted(const Context& context, const MountChoices& choices, const MountedRoot& mounted) {
   static_cast<void>(
       WriteStdout(fmt::format("{}{} {}\n", kMounted, choices.source, mounted.directory)).ok());
   TellServiceManager(context, "READY=1");
@@ -128,13 +133,14 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
     return Failed(context, connection.error());
   }
   const std::optional<MountedAt> found = FindMount(directory);
-  const MountedRoot mounted{
+  MountedRoot mounted{
       .connection = connection.value(),
       .nodes = *nodes.value(),
       .options = OptionsOf(context, choices, directory),
       .directory = directory,
       .device = found ? found->device : "",
       .near_socket = near.value() ? near.value()->socket : SharedNearSocket(context, choices)};
+  mounted.options.kernel_reads_ahead = LengthenReadAhead(context, mounted.device);
   return Keep(context, supervisor, choices, connection.value(), mounted);
 }
 

@@ -314,7 +314,8 @@ Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
   }
   // The kernel reads ahead itself, with several requests at a time: done twice, bytes would come
   // twice.
-  const auto method = call.is_direct ? &File::Read : &File::ReadAlone;
+  const auto method =
+      options_.kernel_reads_ahead && !call.is_direct ? &File::ReadAlone : &File::Read;
   const Result<std::size_t> read =
       (*file.file.*method)(call.offset + done, buffer.subspan(done), Soon(), std::move(stop));
   if (!read.ok()) return read;

@@ -34,6 +34,8 @@ struct FilesystemOptions {
   std::chrono::milliseconds read_timeout{30'000};  // Of every question and read.
   // Names and their attributes are kept by the kernel no longer than this.
   std::chrono::nanoseconds valid_max = std::chrono::seconds(60);
+  // It asks for what a program will want next by itself, several MiB and requests ahead.
+  bool kernel_reads_ahead = false;
   MountFacts facts = {};
   // How much is mounted, as far as it is known. May be empty.
   std::function<std::optional<MountedSize>(std::stop_token)> totals = {};
@@ -50,7 +52,8 @@ struct Answer {
 
 // Thread safety: safe; nothing but what is named here is shared by requests.
 // Memory: about 300 bytes a node, 64 KiB a handle that was just opened (8 MiB in all), a page of
-// 1,000 names a directory that is being listed, and the client's window a file that is being read.
+// 1,000 names a directory that is being listed, and, where the kernel does not read ahead, the
+// client's window a file that is being read.
 class Filesystem {
  public:
   // `client` and `table` outlive this. What the kernel knows from a process before this one is in

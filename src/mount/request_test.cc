@@ -1,5 +1,6 @@
 #include "mount/request.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
 
@@ -59,11 +60,14 @@ TEST(ParseRequest, Reads) {
   EXPECT_EQ(read.handle, 1u);
   EXPECT_EQ(read.offset, 2u);
   EXPECT_EQ(read.size, 3u);
+  EXPECT_FALSE(read.is_direct);
   EXPECT_FALSE(CallOf<ReadDirectoryCall>(RequestBytes(FUSE_READDIR, BytesOfStruct(in))).plus);
   EXPECT_TRUE(CallOf<ReadDirectoryCall>(RequestBytes(FUSE_READDIRPLUS, BytesOfStruct(in))).plus);
   std::vector<std::byte> cut = BytesOfStruct(in);
   cut.pop_back();
   CallOf<MalformedCall>(RequestBytes(FUSE_READ, cut));
+  in.flags = O_RDONLY | O_DIRECT;
+  EXPECT_TRUE(CallOf<ReadCall>(RequestBytes(FUSE_READ, BytesOfStruct(in))).is_direct);
 }
 
 TEST(ParseRequest, Forgets) {

@@ -1,6 +1,7 @@
 // The kernel's side is played by a socket, the store by a directory.
 #include "mount/session.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
 #include <sys/socket.h>
@@ -47,7 +48,8 @@ class SessionTest : public testing::Test {
     client_ = Client::Create({}).value();
     filesystem_ = std::make_unique<Filesystem>(
         *client_, *table_,
-        FilesystemOptions{.root = "file://" + directory_ + "/", .ownership = {}});
+        FilesystemOptions{
+            .root = "file://" + directory_ + "/", .ownership = {}, .kernel_reads_ahead = true});
     std::array<int, 2> pair{};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
     kernel_.Reset(pair[0]);
@@ -99,8 +101,10 @@ class SessionTest : public testing::Test {
   fuse_entry_out LookUp(const std::string& name) {
     return Ask(FUSE_LOOKUP, 1, name + '\0').As<fuse_entry_out>();
   }
-  Reply Read(std::uint64_t node, std::uint64_t handle, std::uint64_t offset, std::uint32_t size) {
+  Reply Read(std::uint64_t node, std::uint64_t handle, std::uint64_t offset, std::uint32_t size,
+             std::uint32_t flags = 0) {
     fuse_read_in in{};
+    in.flags = flags;
     in.fh = handle;
     in.offset = offset;
     in.size = size;
@@ -124,6 +128,29 @@ TEST_F(SessionTest, SettlesOnWhatBothKnow) {
   EXPECT_EQ(init_.max_pages, 256);
   EXPECT_NE(init_.flags & FUSE_DO_READDIRPLUS, 0u);
   EXPECT_EQ(init_.flags & (FUSE_WRITEBACK_CACHE | FUSE_NO_OPEN_SUPPORT), 0u);
+}
+
+// The kernel reads ahead by itself, but not for those who go past its pages.
+TEST_F(SessionTest, ReadsAheadWhereTheKernelDoesNot) {
+  constexpr std::uint32_t kPart = 64u << 10;
+  constexpr std::uint64_t kParts = 16;
+  Write("big", std::string(16u << 20, 'b'));
+  const std::uint64_t node = LookUp("big").nodeid;
+  const Reply opened = Ask(FUSE_OPEN, node, TextOf(fuse_open_in{}));
+  const std::uint64_t handle = opened.As<fuse_open_out>().fh;
+  const std::string part(kPart, 'b');
+  for (std::uint64_t i = 0; i < kParts; ++i) {
+    ASSERT_EQ(Read(node, handle, i * kPart, kPart).body, part);
+  }
+  EXPECT_EQ(client_->source_bytes().upstream, kParts * kPart);
+  for (std::uint64_t i = 0; i < kParts; ++i) {
+    ASSERT_EQ(Read(node, handle, i * kPart, kPart, O_DIRECT).body, part);
+  }
+  const Deadline deadline = Clock::now() + 10s;
+  while (client_->source_bytes().upstream <= 2 * kParts * kPart && Clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  EXPECT_GT(client_->source_bytes().upstream, 2 * kParts * kPart);
 }
 
 TEST_F(SessionTest, ReadsAFile) {
