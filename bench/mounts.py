@@ -172,7 +172,8 @@ class Reader:
         """GB/s of fio, or None without it."""
         if shutil.which("fio") is None:
             return None
-        report = self._report(["fio", "--name=fio", f"--filename={path}", f"--rw={rw}",
+        # A thread, as its processes leave the session, and with it what `urgent` asked for.
+        report = self._report(["fio", "--name=fio", "--thread", f"--filename={path}", f"--rw={rw}",
                                f"--bs={block}", "--readonly", "--output-format=json", *options])
         return report["jobs"][0]["read"]["bw_bytes"] / 1e9
 
