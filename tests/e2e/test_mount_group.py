@@ -12,6 +12,8 @@ import group_case
 import harness
 import mount_case
 
+BIG = group_case.content((9 << 20) + 12_345)
+
 
 class OfAGroup(group_case.GroupTest, mount_case.MountTest):
     def setUp(self):
@@ -33,7 +35,6 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
         self.assertEqual(shown.split()[-4:], ["fuse.forebay", str(1 << 40), str(978 * 4), "1%"])
         self.kill_control()
         self.assertEqual(os.statvfs(self.at).f_bfree, seen.f_bfree)
-
 
     def test_it_tells_about_itself(self):
         root = self.make_tree({"a": b"x" * 5_000, "d/b": b"y", ".forebay/status": b"of the store",
@@ -74,7 +75,6 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
             self.assertEqual(json.loads(file.read())["processes"], 2)
         self.assertEqual(json.loads((own / "status").read_text())["processes"], 2)
 
-
     def test_a_refresh_is_seen_at_once(self):
         root = self.make_tree({"f": b"1", "d/g": b"1", "d/gone": b"1"})
         self.create("d", root)
@@ -109,6 +109,77 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
         self.ok("dataset", "refresh", "d")
         os.kill(processes[self.at].pid, signal.SIGCONT)
         await_all([3, 2, None])
+
+
+    def await_errno(self, error, function, *arguments):
+        """Within the bound of a second, and what figures may take."""
+        def ends():
+            try:
+                function(*arguments)
+            except OSError as raised:
+                return raised.errno == error
+            return False
+        harness.wait_until(ends, errno.errorcode[error], timeout=1 + group_case.PROMPT_S)
+
+    def test_control_is_gone_for_longer_than_any_bound(self):
+        root = self.old_tree({"f": BIG, "d/g": b"1"})
+        self.create("d", root, "--staleness", "1s")
+        self.mount("d")
+        file = os.open(self.at / "f", os.O_RDONLY | os.O_DIRECT)
+        self.addCleanup(os.close, file)
+        self.assertEqual(os.pread(file, 1 << 20, 0), BIG[:1 << 20])
+        worker = self.workers()["default-0"]["pid"]
+        self.kill_control()
+        for number in range(3):  # Each is seen when the bound has passed once more.
+            name = f"d/new{number}"
+            (root / name).write_bytes(BIG[number:70_000])
+            harness.wait_until((self.at / name).exists, name, timeout=1 + group_case.PROMPT_S)
+            self.assertEqual((self.at / name).read_bytes(), BIG[number:70_000])
+            (root / "d/g").write_bytes(b"1" * (number + 2))
+            harness.wait_until(lambda number=number: (
+                self.at / "d/g").stat().st_size == number + 2, "d/g",
+                timeout=1 + group_case.PROMPT_S)
+            self.assertEqual(os.pread(file, 1 << 20, (5 + number) << 20),
+                             BIG[(5 + number) << 20:(6 + number) << 20])
+        other = self.dir / "other"
+        other.mkdir()
+        self.mount("d", at=other)
+        self.assertEqual((other / "f").read_bytes(), BIG)
+        os.kill(worker, signal.SIGKILL)  # Nobody starts it again.
+        self.assertEqual((self.at / "d/new0").read_bytes(), BIG[:70_000])
+        self.assertEqual(os.pread(file, 1 << 20, 3 << 20), BIG[3 << 20:4 << 20])
+        self.assertEqual(sorted(os.listdir(other / "d")), ["g", "new0", "new1", "new2"])
+
+    def test_a_dataset_that_is_deleted_while_it_is_mounted(self):
+        root = self.old_tree({"f": BIG, "d/g": b"1"})
+        self.create("d", root, "--staleness", "1s")
+        self.mount("d")
+        file = os.open(self.at / "f", os.O_RDONLY | os.O_DIRECT)
+        self.addCleanup(os.close, file)
+        self.assertEqual(os.pread(file, 1 << 20, 0), BIG[:1 << 20])
+        self.ok("dataset", "delete", "d")
+        for gone in ((os.stat, self.at / "d/g"), (os.listdir, self.at),
+                     (os.open, self.at / "f", os.O_RDONLY)):
+            self.await_errno(errno.ENOENT, *gone)
+        self.check_old_or_lost(file, 7 << 20)
+        # Another one of that name shares nothing with it.
+        other = self.dir / "more"
+        other.mkdir()
+        (other / "f").write_bytes(BIG[::-1])
+        self.create("d", other, "--staleness", "1s")
+        harness.wait_until((self.at / "f").exists, "f", timeout=1 + group_case.PROMPT_S)
+        self.assertEqual((self.at / "f").read_bytes(), BIG[::-1])
+        self.assertEqual(os.listdir(self.at), ["f"])
+        for offset in range(0, 9 << 20, 1 << 20):
+            self.check_old_or_lost(file, offset)
+
+    def check_old_or_lost(self, file, offset):
+        try:
+            data = os.pread(file, 1 << 20, offset)
+        except OSError as error:
+            self.assertEqual(error.errno, errno.ESTALE)
+        else:
+            self.assertEqual(data, BIG[offset:offset + (1 << 20)])
 
 
 class OfAStore(mount_case.MountTest):
