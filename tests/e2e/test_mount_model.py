@@ -176,9 +176,12 @@ class Caller:
         out, into = os.pipe()
         pid = os.fork()
         if pid == 0:
-            with mmap.mmap(handle.fd, 0, prot=mmap.PROT_READ) as mapped:
-                os.write(into, mapped[offset:end])
-            os._exit(0)
+            try:
+                with mmap.mmap(handle.fd, 0, prot=mmap.PROT_READ) as mapped:
+                    os.write(into, mapped[offset:end])
+                os._exit(0)
+            finally:
+                os._exit(255)
         os.close(into)
         with os.fdopen(out, "rb") as pipe:
             data = pipe.read()
