@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,10 @@
 
 namespace forebay {
 namespace {
+
+// Source: Linux, Documentation/admin-guide/devices.txt.
+constexpr unsigned kFuseMajor = 10;
+constexpr unsigned kFuseMinor = 229;
 
 Error SystemError(int code, const std::string& message) {
   switch (code) {
@@ -95,16 +100,28 @@ Result<std::string> ReadSmallFile(const std::string& path) {
   }
 }
 
-Result<UniqueFd> MountAsRoot(const MountOptions& options) {
+Result<UniqueFd> OpenFuse() {
   UniqueFd device(open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  if (!device) {
-    return Error(Code::kUnavailable,
-                 fmt::format("/dev/fuse: {}; load the module fuse (modprobe fuse), and in a "
-                             "container give it the device",
-                             std::strerror(errno)));
+  struct stat status = {};
+  std::string trouble;
+  if (!device || fstat(device.get(), &status) != 0) {
+    trouble = std::strerror(errno);
+  } else if (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(kFuseMajor, kFuseMinor)) {
+    trouble = "another device lies over it";  // Containers hide files so.
+  } else {
+    return device;
   }
+  return Error(Code::kUnavailable,
+               fmt::format("/dev/fuse: {}; load the module fuse (modprobe fuse), and in a "
+                           "container give it the device",
+                           trouble));
+}
+
+Result<UniqueFd> MountAsRoot(const MountOptions& options) {
+  Result<UniqueFd> device = OpenFuse();
+  if (!device.ok()) return device;
   const std::string data = fmt::format(
-      "fd={},rootmode={:o},user_id={},group_id={},default_permissions{}", device.get(),
+      "fd={},rootmode={:o},user_id={},group_id={},default_permissions{}", device.value().get(),
       S_IFDIR | options.root_mode, geteuid(), getegid(), options.allow_other ? ",allow_other" : "");
   unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV;  // NOLINT: as mount(2) has it.
   if (options.no_exec) flags |= MS_NOEXEC;

@@ -83,12 +83,14 @@ class Hosts(PlacesTest):
     def test_without_dev_fuse(self):
         mount = '"$FOREBAY" mount "$SOURCE" "$AT" --state-dir "$STATE"'
         empty = "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3"
-        for more in ("", " --foreground", " --near-memory 16MiB"):
-            with self.subTest(more=more):
-                done = self.alone(f"{empty}; {mount}{more}")
-                self.assertEqual((done.returncode, done.stdout), (1, ""))
-                self.assertIn("/dev/fuse: No such file", done.stderr)
-                self.assertIn("modprobe fuse", done.stderr)
+        for lack, words in ((empty, "/dev/fuse: No such file"),
+                            ("mount --bind /dev/null /dev/fuse", "/dev/fuse: another device")):
+            for more in ("", " --foreground", " --near-memory 16MiB"):
+                with self.subTest(lack=lack, more=more):
+                    done = self.alone(f"{lack}; {mount}{more}")
+                    self.assertEqual((done.returncode, done.stdout), (1, ""))
+                    self.assertIn(words, done.stderr)
+                    self.assertIn("modprobe fuse", done.stderr)
         self.assertEqual(list(self.state.glob("near*")), [])
 
 
