@@ -15,6 +15,7 @@
 #include "app/service_manager.h"
 #include "app/verbs.h"
 #include "app/version.h"
+#include "app/worker_roles.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
 #include "client/dataset_url.h"
@@ -100,6 +101,7 @@ int Keep(const Context& context, Supervisor& supervisor, const MountChoices& cho
 }  // namespace
 
 int MountHere(const Context& context, const MountChoices& choices, const std::string& directory) {
+  RaiseDescriptorLimit();  // The daemon's, too: each open file that is near takes one.
   Supervisor supervisor;
   const std::optional<int> tried =
       supervisor.RunOnce([&](int) { return TryMount(context, choices); });

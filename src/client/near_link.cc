@@ -1,5 +1,6 @@
 #include "client/near_link.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,11 +14,20 @@ namespace {
 
 constexpr std::size_t kIdleMax = 64;
 
+// The other half is for connections, and for files of a mounted directory.
+std::size_t FilesMax() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kIdleMax;
+  return limit.rlim_cur / 2;
+}
+
 }  // namespace
+
+NearLink::NearLink(std::string path) : path_(std::move(path)), files_max_(FilesMax()) {}
 
 std::unique_ptr<NearFile> NearLink::Open(const std::string& url, const Attributes& attributes,
                                          Deadline deadline, const std::stop_token& stop) {
-  if (attributes.size == 0) return nullptr;
+  if (attributes.size == 0 || files_.load() >= files_max_) return nullptr;
   NearQuestion question{.kind = NearQuestionKind::kOpen,
                         .url = url,
                         .version = attributes.version,
@@ -92,7 +102,12 @@ NearFile::NearFile(NearLink& link, NearQuestion question, NearLink::Answered ans
       question_(std::move(question)),
       reader_(std::move(answered.reader)),
       ready_((question_.size + kNearChunkBytes - 1) / kNearChunkBytes) {
+  ++link_.files_;
   Take(answered.answer);
+}
+
+NearFile::~NearFile() {
+  --link_.files_;
 }
 
 void NearFile::Take(const NearAnswer& answer) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,9 +33,10 @@ class NearLink {
   static constexpr std::chrono::milliseconds kPause{1'000};
 
   // `path`: of its socket. Nobody need listen there.
-  explicit NearLink(std::string path) : path_(std::move(path)) {}
+  explicit NearLink(std::string path);
 
-  // Null: it has no room for the file, or is away.
+  // Null: it has no room for the file, or is away; or as many files are open as may keep a
+  // descriptor each: half of what this process may have.
   std::unique_ptr<NearFile> Open(const std::string& url, const Attributes& attributes,
                                  Deadline deadline, const std::stop_token& stop);
 
@@ -53,6 +55,8 @@ class NearLink {
   UniqueFd TakeIdle() EXCLUDES(mutex_);
 
   const std::string path_;
+  const std::size_t files_max_;
+  std::atomic<std::size_t> files_ = 0;
   std::atomic<Deadline> away_until_ = Deadline();
   Mutex mutex_;
   std::vector<UniqueFd> idle_ GUARDED_BY(mutex_);
@@ -63,6 +67,8 @@ class NearLink {
 // Thread safety: safe. Must not outlive its link. While it lives, the near worker keeps the file.
 class NearFile {
  public:
+  ~NearFile();
+
   // The bytes at `offset`, as far as the file goes; the near worker fetches them if need be.
   // Nothing: read it elsewhere.
   std::optional<std::size_t> Read(std::uint64_t offset, std::span<std::byte> buffer,

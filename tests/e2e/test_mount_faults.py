@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import unittest
+import unittest.mock
 
 import group_case
 import hanging_store
@@ -212,6 +213,29 @@ class Limits(FaultsTest):
                 self.assertEqual(self.open_many(60), (60, set()))
                 self.assertEqual(self.daemon_of(mounted), daemon)
                 self.end(mounted)
+
+    def mount_with_limit(self, limit, *flags):
+        """Started by who may have so many descriptors: "SOFT:HARD"."""
+        starter = self.dir / "forebay"
+        starter.write_text(f"#!/bin/sh\nexec prlimit --nofile={limit} {harness.BINARY} \"$@\"\n")
+        starter.chmod(0o755)
+        with unittest.mock.patch.object(harness, "BINARY", str(starter)):
+            return self.mount(*flags)
+
+    def test_more_open_files_than_descriptors(self):
+        """Files that are near take a descriptor each, as long as there are some."""
+        root = self.old_tree({f"f{i}": BIG[i:MIB] for i in range(50)})
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        for limit in (f"100:{hard}", "100:100"):
+            for flags in (("--near-memory", "64MiB"),
+                          ("--near-memory", "64MiB", "-o", "nopassthrough")):
+                with self.subTest(limit=limit, flags=flags):
+                    mounted = self.mount_with_limit(limit, f"file://{root}", *flags)
+                    raised = resource.prlimit(self.daemon_of(mounted), resource.RLIMIT_NOFILE)
+                    self.assertEqual(raised[0], int(limit.split(":")[1]))
+                    for _ in range(2):
+                        self.assertEqual(self.open_many(200), (200, set()))
+                    self.end(mounted)
 
     def test_a_reader_without_descriptors(self):
         root = self.make_tree({"f": BIG[:MIB]})
