@@ -211,7 +211,7 @@ class Store(MountedTest):
     def test_slow_and_throttling(self):
         self.put_all("slow", "busy")
         self.mount_through_a_worker()
-        self.proxy.set(Fault("delay", seconds=self.TIMEOUT_S / 2, match="slow"))
+        self.proxy.set(Fault("delay", seconds=0.3, match="slow"))
         self.assertEqual((self.at / "slow").read_bytes(), BODY)
         self.proxy.clear()
         self.proxy.set(Fault("status", status=503, match="busy", method="GET"), times=3)
