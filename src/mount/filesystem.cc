@@ -82,7 +82,10 @@ std::string ParentOf(const std::string& path) {
 struct Filesystem::OpenFile {
   OpenFile(NodeRef own_node, std::unique_ptr<File> own_file, std::atomic<std::size_t>& total)
       : node(std::move(own_node)), file(std::move(own_file)), head_bytes_of_all(total) {}
-  ~OpenFile() { DropHead(); }
+  ~OpenFile() {
+    MutexLock lock(mutex);
+    head_bytes_of_all -= head.size();
+  }
 
   void KeepHead(std::vector<std::byte> bytes) EXCLUDES(mutex) {
     if (head_bytes_of_all.fetch_add(bytes.size()) + bytes.size() > kHeadBytesMax) {
@@ -92,13 +95,17 @@ struct Filesystem::OpenFile {
     MutexLock lock(mutex);
     head = std::move(bytes);
   }
-  // The first bytes of the file, if they were kept: once.
-  std::vector<std::byte> DropHead() EXCLUDES(mutex) {
-    std::vector<std::byte> bytes;
+  // Copies what is kept of the bytes at `offset`; how many. Until their end was read: once.
+  std::size_t CopyHead(std::uint64_t offset, std::span<std::byte> into) EXCLUDES(mutex) {
     MutexLock lock(mutex);
-    bytes.swap(head);
-    head_bytes_of_all -= bytes.size();
-    return bytes;
+    if (offset >= head.size()) return 0;
+    const std::size_t count = std::min<std::size_t>(into.size(), head.size() - offset);
+    std::memcpy(into.data(), head.data() + offset, count);
+    if (offset + count == head.size()) {
+      head_bytes_of_all -= head.size();
+      head = {};
+    }
+    return count;
   }
 
   const NodeRef node;
@@ -305,13 +312,8 @@ Result<Filesystem::FileRef> Filesystem::FindFile(const Request& request, std::ui
 
 Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
                                          std::span<std::byte> buffer, std::stop_token stop) {
-  std::size_t done = 0;
-  if (call.offset == 0) {
-    const std::vector<std::byte> head = file.DropHead();
-    done = std::min(head.size(), buffer.size());
-    if (done > 0) std::memcpy(buffer.data(), head.data(), done);
-    if (done == buffer.size()) return done;
-  }
+  const std::size_t done = file.CopyHead(call.offset, buffer);
+  if (done == buffer.size()) return done;
   // The kernel reads ahead itself, with several requests at a time: done twice, bytes would come
   // twice.
   const auto method =

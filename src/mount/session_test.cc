@@ -191,6 +191,17 @@ TEST_F(SessionTest, AReplacedFileIsAnotherNodeAndTheOldOneIsStale) {
   EXPECT_EQ(Read(now.nodeid, 1, 0, 4096).body, "other bytes\n");
 }
 
+// What was read when it was opened is all of it, in however many parts the kernel asks for it.
+TEST_F(SessionTest, ASmallFileIsReadFromTheStoreOnce) {
+  Write("small", std::string(50'000, 'x') + std::string(6'000, 'y'));
+  const std::uint64_t node = LookUp("small").nodeid;
+  const std::uint64_t handle = Ask(FUSE_OPEN, node, TextOf(fuse_open_in{})).As<fuse_open_out>().fh;
+  Write("small", "other bytes\n");
+  EXPECT_EQ(Read(node, handle, 0, 50'000).body, std::string(50'000, 'x'));
+  EXPECT_EQ(Read(node, handle, 50'000, 65'536).body, std::string(6'000, 'y'));
+  EXPECT_EQ(Read(node, handle, 50'000, 65'536).error, ESTALE);
+}
+
 TEST_F(SessionTest, SaysWhatCannotBe) {
   EXPECT_EQ(Ask(FUSE_LOOKUP, 1, std::string("none\0", 5)).error, ENOENT);
   EXPECT_EQ(Ask(FUSE_LOOKUP, 1, std::string("a/b\0", 4)).error, EINVAL);
