@@ -318,7 +318,7 @@ Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
   // twice.
   const auto method =
       options_.kernel_reads_ahead && !call.is_direct ? &File::ReadAlone : &File::Read;
-  const Result<std::size_t> read =
+  Result<std::size_t> read =
       (*file.file.*method)(call.offset + done, buffer.subspan(done), Soon(), std::move(stop));
   if (!read.ok()) return read;
   return done + read.value();

@@ -15,7 +15,7 @@ namespace {
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
-constexpr std::uint32_t kChunk = 2u << 20;
+constexpr std::uint64_t kChunk = 2u << 20;
 
 FileKey FileNumber(std::uint64_t number) {
   return KeyOf(number << 8).file;
