@@ -217,7 +217,8 @@ class RpcTest : public testing::Test {
 
   static BlockCall CallOf(std::uint32_t index, std::string path = "p") {
     BlockCall call;
-    call.block = {"s3://b", std::move(path), "v", std::uint64_t{8} * kRunBytes, index, 0, kRunBytes};
+    call.block = {"s3://b", std::move(path), "v", std::uint64_t{8} * kRunBytes, index,
+                  0,        kRunBytes};
     call.deadline = Clock::now() + 10s;
     return call;
   }
