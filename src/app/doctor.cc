@@ -49,24 +49,6 @@ std::uint64_t MemoryInfo(const std::string& info, std::string_view key) {
   return NumberAt(std::string_view(info).substr(at)).value_or(0) * kKi;
 }
 
-// The least memory.max from this process's cgroup (version 2) up to the root.
-std::optional<std::uint64_t> ControlGroupBound() {
-  const std::string own = ReadFile("/proc/self/cgroup");
-  const std::size_t at = own.find("0::");
-  if (at == std::string::npos) return std::nullopt;
-  std::filesystem::path group = own.substr(at + 3, own.find('\n', at) - at - 3);
-  std::optional<std::uint64_t> least;
-  while (true) {
-    const std::string text =
-        ReadFile("/sys/fs/cgroup" + (group == "/" ? "" : group.string()) + "/memory.max");
-    const std::optional<std::uint64_t> bound =
-        text.starts_with("max") ? std::nullopt : NumberAt(text);
-    if (bound && (!least || *bound < *least)) least = bound;
-    if (group == "/" || group.empty()) return least;
-    group = group.parent_path();
-  }
-}
-
 std::optional<std::uint64_t> HardLimit(int resource) {
   rlimit limit = {};
   if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return std::nullopt;
@@ -140,6 +122,23 @@ Finding CheckClock() {
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> ControlGroupBound() {
+  const std::string own = ReadFile("/proc/self/cgroup");
+  const std::size_t at = own.find("0::");
+  if (at == std::string::npos) return std::nullopt;
+  std::filesystem::path group = own.substr(at + 3, own.find('\n', at) - at - 3);
+  std::optional<std::uint64_t> least;
+  while (true) {
+    const std::string text =
+        ReadFile("/sys/fs/cgroup" + (group == "/" ? "" : group.string()) + "/memory.max");
+    const std::optional<std::uint64_t> bound =
+        text.starts_with("max") ? std::nullopt : NumberAt(text);
+    if (bound && (!least || *bound < *least)) least = bound;
+    if (group == "/" || group.empty()) return least;
+    group = group.parent_path();
+  }
+}
 
 std::string_view HealthName(Health health) {
   switch (health) {

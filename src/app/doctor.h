@@ -40,4 +40,7 @@ std::string FindingsText(const std::vector<Finding>& findings, std::size_t colum
 // [{"check","status","detail","remedy"}].
 std::string FindingsJson(const std::vector<Finding>& findings);
 
+// The least memory.max from this process's control group (version 2) up to the root, in bytes.
+std::optional<std::uint64_t> ControlGroupBound();
+
 }  // namespace forebay

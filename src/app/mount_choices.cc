@@ -1,6 +1,7 @@
 #include "app/mount_choices.h"
 
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
@@ -9,11 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "app/doctor.h"
 #include "app/flags.h"
 #include "app/option_list.h"
 #include "app/pool.h"
 #include "app/tier_place.h"
 #include "client/dataset_url.h"
+#include "wire/near_messages.h"
 
 namespace forebay {
 namespace {
@@ -159,7 +162,15 @@ std::uint64_t NearMemoryBytes(const Settings& settings, const std::string& root)
   constexpr std::uint64_t kPartOfMachine = 8;
   if (settings.Has("near-memory")) return settings.Size("near-memory");
   if (IsDatasetUrl(root) || settings.Has("members")) return 0;
-  return std::min(kUsual, MachineMemoryBytes() / kPartOfMachine);
+  const std::uint64_t may_have =
+      std::min(MachineMemoryBytes(), ControlGroupBound().value_or(MachineMemoryBytes()));
+  std::uint64_t bytes = std::min(kUsual, may_have / kPartOfMachine);
+  struct statvfs shared = {};
+  // Where others are, too, half of what is left.
+  if (!MayMount() && statvfs("/dev/shm", &shared) == 0) {
+    bytes = std::min<std::uint64_t>(bytes, shared.f_bavail * shared.f_frsize / 2);
+  }
+  return bytes < kNearChunkBytes ? 0 : bytes;
 }
 
 }  // namespace
@@ -197,6 +208,14 @@ Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& use
     return set.error();
   }
   return choices;
+}
+
+std::chrono::nanoseconds ValidMax(const MountChoices& choices) {
+  constexpr std::chrono::seconds kUsual{60};
+  constexpr std::chrono::hours kForEver{24 * 3650};
+  if (IsDatasetUrl(choices.root) || !choices.metadata_ttl) return kUsual;
+  if (*choices.metadata_ttl > kForEver) return kForEver;
+  return std::max<std::chrono::nanoseconds>(*choices.metadata_ttl, kUsual);
 }
 
 }  // namespace forebay

@@ -39,4 +39,8 @@ struct MountChoices {
 // Errors: kInvalidArgument, naming the flag, its value and what would do.
 Result<MountChoices> MountChoicesOf(const Context& context, const MountUser& user);
 
+// How long the kernel may keep a name at most. A dataset's names are to be asked for again within a
+// minute of its refresh, whatever its bound is; nothing refreshes a store but its bound.
+std::chrono::nanoseconds ValidMax(const MountChoices& choices);
+
 }  // namespace forebay

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "app/mount_background.h"
 #include "app/mount_daemon.h"
 #include "app/mount_near.h"
+#include "app/near_keeper.h"
 #include "app/output.h"
 #include "app/pool.h"
 #include "app/service_manager.h"
@@ -18,7 +18,6 @@
 #include "app/worker_roles.h"
 #include "base/log.h"
 #include "base/wall_clock.h"
-#include "client/dataset_url.h"
 #include "mount/mount_point.h"
 #include "mount/supervisor.h"
 
@@ -27,16 +26,6 @@ namespace {
 
 // How far the kernel reads ahead. Source: measured, 128 KiB 1.4, 1 MiB 2.65, 4 MiB 2.9 GB/s.
 constexpr std::uint32_t kReadAheadBytes = 4u << 20;
-
-// A dataset's names are to be asked for again within a minute of its refresh, whatever its bound
-// is; nothing refreshes a store but its bound.
-std::chrono::nanoseconds ValidMax(const MountChoices& choices) {
-  constexpr std::chrono::seconds kUsual{60};
-  constexpr std::chrono::hours kForEver{24 * 3650};
-  if (IsDatasetUrl(choices.root) || !choices.metadata_ttl) return kUsual;
-  if (*choices.metadata_ttl > kForEver) return kForEver;
-  return std::max<std::chrono::nanoseconds>(*choices.metadata_ttl, kUsual);
-}
 
 FilesystemOptions OptionsOf(const Context& context, const MountChoices& choices,
                             const std::string& directory) {
@@ -110,6 +99,8 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (!nodes.ok()) return Failed(context, nodes.error());
   const Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
   if (!near.ok()) return WrongInput(context, near.error());
+  const std::string near_socket =
+      near.value() ? near.value()->socket : SharedNearSocket(context, choices);
   // Before there is a mount, whose descriptors are nobody else's.
   std::optional<NearKeeper> keeper;
   if (near.value()) {
@@ -129,19 +120,19 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (choices.own_session) setsid();
   Result<FuseConnection> connection = FuseConnection::Settle(
       std::move(device).value(),
-      {.may_resend = choices.may_resend, .may_pass_through = choices.may_pass_through});
+      {.may_resend = choices.may_resend,
+       .may_pass_through = choices.may_pass_through && !near_socket.empty()});
   if (!connection.ok()) {
     static_cast<void>(Unmount(directory, Unmounting::kAbort).ok());  // What failed is said.
     return Failed(context, connection.error());
   }
   const std::optional<MountedAt> found = FindMount(directory);
-  MountedRoot mounted{
-      .connection = connection.value(),
-      .nodes = *nodes.value(),
-      .options = OptionsOf(context, choices, directory),
-      .directory = directory,
-      .device = found ? found->device : "",
-      .near_socket = near.value() ? near.value()->socket : SharedNearSocket(context, choices)};
+  MountedRoot mounted{.connection = connection.value(),
+                      .nodes = *nodes.value(),
+                      .options = OptionsOf(context, choices, directory),
+                      .directory = directory,
+                      .device = found ? found->device : "",
+                      .near_socket = near_socket};
   mounted.options.kernel_reads_ahead = LengthenReadAhead(context, mounted.device);
   return Keep(context, supervisor, choices, connection.value(), mounted);
 }

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 
 #include "app/interrupts.h"
@@ -24,6 +26,14 @@ std::size_t FilesMax() {
   rlimit limit = {};
   constexpr std::size_t kUsual = 512;
   return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 : kUsual;
+}
+
+// Makes it if it is not there.
+bool IsOurs(const std::string& directory) {
+  mkdir(directory.c_str(), S_IRWXU);
+  struct stat status = {};
+  return lstat(directory.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+         status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 // A predecessor may be on its way out.
@@ -77,6 +87,13 @@ Result<NearSetup> NearSetupOf(const Context& context, const std::string& name,
   } else {
     setup.own_mount = MayMount();
     setup.tier_directory = DefaultTierDirectory(state.value(), name, setup.own_mount);
+    // In /dev/shm anybody may have made it before us, to put files of theirs there.
+    const std::string parent = std::filesystem::path(setup.tier_directory).parent_path().string();
+    if (!setup.own_mount && !IsOurs(parent)) {
+      return Error(
+          Code::kDenied,
+          fmt::format("\"{}\": not this user's alone; remove it, or add {} 0", parent, flag));
+    }
   }
   return setup;
 }
@@ -84,6 +101,8 @@ Result<NearSetup> NearSetupOf(const Context& context, const std::string& name,
 int ServeNear(const Context& context, std::span<const std::string> urls, const NearSetup& setup,
               const std::function<void()>& on_ready) {
   Interrupts interrupts(std::chrono::milliseconds(0));
+  // Whoever opens a file of ours while it is asked who has it open.
+  signal(SIGIO, SIG_IGN);
   const std::string any_dataset = "forebay://any/";
   const bool of_group = urls.empty() && !context.settings.Has("members");
   const Result<std::unique_ptr<Client>> client =

@@ -1,9 +1,9 @@
 // Client: turns (URL, range) into block reads: finds holders, reads ahead, verifies, falls back.
 //
-// Invariants: bytes are handed out only after their checksum was verified in this process (or came
-// straight from the upstream); all bytes of one File are of one version; trouble with workers is
-// reported and stepped over, so a read fails only if the upstream cannot answer within the
-// deadline.
+// Invariants: bytes are handed out only after their checksum was verified in this process, or came
+// straight from the upstream, or lie in memory of a near worker of this user, which verified them;
+// all bytes of one File are of one version; trouble with workers is reported and stepped over, so a
+// read fails only if the upstream cannot answer within the deadline.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 #include "client/near_link.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,10 @@ std::unique_ptr<NearFile> NearLink::Open(const std::string& url, const Attribute
   if (!answered || answered->answer.kind != NearAnswerKind::kDone || !answered->reader) {
     return nullptr;
   }
+  struct stat status = {};
+  const bool is_it = fstat(answered->reader.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+                     static_cast<std::uint64_t>(status.st_size) == attributes.size;
+  if (!is_it) return nullptr;
   question.incarnation = answered->answer.incarnation;
   return std::unique_ptr<NearFile>(new NearFile(*this, std::move(question), std::move(*answered)));
 }
@@ -52,42 +57,48 @@ UniqueFd NearLink::TakeIdle() {
 std::optional<NearLink::Answered> NearLink::Ask(const NearQuestion& question, Deadline deadline,
                                                 const std::stop_token& stop) {
   if (Clock::now() < away_until_.load()) return std::nullopt;
+  const Clock::duration left = std::max<Clock::duration>(deadline - Clock::now(), {});
+  const Deadline until = Clock::now() + std::min<Clock::duration>(left / 2, kAnswerMax);
   NearQuestion timed = question;
-  timed.timeout_ms = static_cast<std::uint32_t>(MillisecondsUntil(deadline));
+  timed.timeout_ms = static_cast<std::uint32_t>(MillisecondsUntil(until));
   // Connections that wait here may be of a near worker that is gone.
   while (UniqueFd socket = TakeIdle()) {
-    std::optional<Answered> answered = AskOver(socket.get(), timed, deadline, stop);
-    if (stop.stop_requested() || Clock::now() >= deadline) return std::nullopt;
-    if (!answered && Clock::now() < away_until_.load()) return std::nullopt;
+    std::optional<Answered> answered = AskOver(socket.get(), timed, until, stop);
+    if (stop.stop_requested() || (!answered && Clock::now() < away_until_.load())) {
+      return std::nullopt;
+    }
     if (!answered) continue;
-    MutexLock lock(mutex_);
-    if (idle_.size() < kIdleMax) idle_.push_back(std::move(socket));
+    KeepIdle(std::move(socket));
     return answered;
   }
   Result<UniqueFd> socket = ConnectForMessages(path_);
-  if (!socket.ok()) {
+  const Result<unsigned> user =
+      socket.ok() ? PeerUser(socket.value().get()) : Result<unsigned>(socket.error());
+  // Whoever else listens there might answer with anything.
+  if (!user.ok() || (user.value() != 0 && user.value() != geteuid())) {
     away_until_ = Clock::now() + kPause;
     return std::nullopt;
   }
-  std::optional<Answered> answered = AskOver(socket.value().get(), timed, deadline, stop);
-  if (!answered) return std::nullopt;
-  MutexLock lock(mutex_);
-  if (idle_.size() < kIdleMax) idle_.push_back(std::move(socket).value());
+  std::optional<Answered> answered = AskOver(socket.value().get(), timed, until, stop);
+  if (answered) KeepIdle(std::move(socket).value());
   return answered;
 }
 
+void NearLink::KeepIdle(UniqueFd socket) {
+  MutexLock lock(mutex_);
+  if (idle_.size() < kIdleMax) idle_.push_back(std::move(socket));
+}
+
 std::optional<NearLink::Answered> NearLink::AskOver(int socket, const NearQuestion& question,
-                                                    Deadline deadline,
-                                                    const std::stop_token& stop) {
-  const Deadline send_until = std::min(deadline, Clock::now() + kPatience);
+                                                    Deadline until, const std::stop_token& stop) {
+  const Deadline send_until = std::min(until, Clock::now() + kPatience);
   if (!SendMessage(socket, Encode(question), -1, send_until).ok()) return std::nullopt;
   while (true) {
-    const Deadline until = std::min(deadline, Clock::now() + kPatience);
-    Result<SocketMessage> message = ReceiveMessage(socket, kNearMessageBytesMax, until, stop);
+    Result<SocketMessage> message = ReceiveMessage(socket, kNearMessageBytesMax,
+                                                   std::min(until, Clock::now() + kPatience), stop);
     if (!message.ok()) {
-      const bool is_silent =
-          message.error().code() == Code::kDeadlineExceeded && Clock::now() < deadline;
-      if (is_silent) away_until_ = Clock::now() + kPause;
+      const bool is_late = message.error().code() == Code::kDeadlineExceeded;
+      if (is_late) away_until_ = Clock::now() + (Clock::now() < until ? kPause : kPauseIfSlow);
       return std::nullopt;
     }
     const Result<NearAnswer> answer = DecodeNearAnswer(message.value().bytes);

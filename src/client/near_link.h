@@ -29,7 +29,11 @@ class NearLink {
  public:
   // A near worker that says nothing for so long hangs.
   static constexpr std::chrono::milliseconds kPatience{2'000};
-  // It is then left alone for so long.
+  // One that works on an answer has this, or half of what is left of the deadline: the other half
+  // is for reading elsewhere.
+  static constexpr std::chrono::milliseconds kAnswerMax{8'000};
+  // It is then left alone for so long, or for so long if nobody is there.
+  static constexpr std::chrono::milliseconds kPauseIfSlow{10'000};
   static constexpr std::chrono::milliseconds kPause{1'000};
 
   // `path`: of its socket. Nobody need listen there.
@@ -50,8 +54,9 @@ class NearLink {
   // Nothing: it does not answer.
   std::optional<Answered> Ask(const NearQuestion& question, Deadline deadline,
                               const std::stop_token& stop) EXCLUDES(mutex_);
-  std::optional<Answered> AskOver(int socket, const NearQuestion& question, Deadline deadline,
+  std::optional<Answered> AskOver(int socket, const NearQuestion& question, Deadline until,
                                   const std::stop_token& stop);
+  void KeepIdle(UniqueFd socket) EXCLUDES(mutex_);
   UniqueFd TakeIdle() EXCLUDES(mutex_);
 
   const std::string path_;

@@ -14,13 +14,13 @@ struct NearRead {
 
 // Files of up to this size are taken in as soon as they are touched.
 inline constexpr std::uint64_t kNearSmallFileBytes = 16u << 20;
-// As are reads of at least this.
-inline constexpr std::uint64_t kNearLargeReadBytes = 64u << 10;
+// As are larger reads than this. A mount reads so much of every file that is opened.
+inline constexpr std::uint64_t kNearFirstLookBytes = 64u << 10;
 
 // Whether the chunks of `read` are worth having here. A small read at random of a large file is
 // not: it would cost hundreds of times its bytes. Pure.
 constexpr bool IsWorthKeeping(const NearRead& read) {
-  return read.file_bytes <= kNearSmallFileBytes || read.length >= kNearLargeReadBytes ||
+  return read.file_bytes <= kNearSmallFileBytes || read.length > kNearFirstLookBytes ||
          read.in_order || read.touched_before;
 }
 

@@ -49,14 +49,18 @@ union Control {
 Result<UniqueFd> ListenForMessages(const std::string& path) {
   const Result<sockaddr_un> name = SocketName(path);
   if (!name.ok()) return name.error();
-  if (ConnectForMessages(path).ok()) {
+  const auto* const address = reinterpret_cast<const sockaddr*>(&name.value());
+  Result<UniqueFd> probe = NewSocket();
+  if (!probe.ok()) return probe;
+  const bool is_dead = connect(probe.value().get(), address, sizeof(sockaddr_un)) != 0 &&
+                       (errno == ECONNREFUSED || errno == ENOENT);
+  if (!is_dead) {
     return Error(Code::kUnavailable, fmt::format("\"{}\": another process listens there", path));
   }
   Result<UniqueFd> listener = NewSocket();
   if (!listener.ok()) return listener;
   constexpr int kBacklog = 128;
   unlink(path.c_str());
-  const auto* const address = reinterpret_cast<const sockaddr*>(&name.value());
   const int fd = listener.value().get();
   if (bind(fd, address, sizeof(sockaddr_un)) != 0 || listen(fd, kBacklog) != 0) {
     return FromErrno(fmt::format("\"{}\"", path), errno);

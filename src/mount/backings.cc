@@ -29,7 +29,7 @@ Backings::Backings(std::shared_ptr<KernelChannel> channel, Nodes& nodes, NodeTab
 
 bool Backings::may_pass_through() const {
   MutexLock lock(mutex_);
-  return channel_ != nullptr;
+  return channel_ != nullptr && !is_refused_;
 }
 
 std::int32_t Backings::Open(KnownNode& node, int whole) {
@@ -37,7 +37,7 @@ std::int32_t Backings::Open(KnownNode& node, int whole) {
   MutexLock lock(mutex_);
   // Of an adopted node nobody knows how many handles are open: it stays as it is.
   if (opens.is_adopted) return opens.backing;
-  if (opens.backing == kNone && opens.buffered == 0 && whole >= 0 && channel_) {
+  if (opens.backing == kNone && opens.buffered == 0 && whole >= 0 && channel_ && !is_refused_) {
     const Result<std::int32_t> number = channel_->OpenBacking(whole);
     if (number.ok()) {
       opens.backing = number.value();
@@ -46,7 +46,7 @@ std::int32_t Backings::Open(KnownNode& node, int whole) {
     } else {
       Log(Level::kWarning, "the kernel passes no reads through; they are served",
           {{"error", number.error().message()}});
-      channel_ = nullptr;
+      is_refused_ = true;
     }
   }
   if (opens.backing == kNone) {

@@ -38,7 +38,8 @@ class Backings {
   void Close(NodeOpens& opens) REQUIRES(mutex_);
 
   mutable Mutex mutex_;
-  std::shared_ptr<KernelChannel> channel_ GUARDED_BY(mutex_);  // Null: not, or not any more.
+  const std::shared_ptr<KernelChannel> channel_;  // Null: the kernel cannot.
+  bool is_refused_ GUARDED_BY(mutex_) = false;    // It was asked, and does not.
   NodeTable& table_;
 };
 

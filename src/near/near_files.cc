@@ -180,11 +180,13 @@ std::uint32_t NearFiles::NoteRead(const FileRef& file, const NearQuestion& quest
   const std::uint64_t end = question.offset + question.length;
   // What is known to be there is read without asking.
   const auto expected_chunk = static_cast<std::uint32_t>(order.expected / kNearChunkBytes);
+  // What a program looks at first, to see what a file is, is no reading in order.
+  const bool is_first_look = order.expected == 0 && question.length <= kNearFirstLookBytes;
   const bool goes_on =
       question.offset <= order.expected ||
       question.offset <= (expected_chunk + std::uint64_t{files_->ReadyFrom(file, expected_chunk)}) *
                              kNearChunkBytes;
-  if (end > order.expected && goes_on) {
+  if (end > order.expected && goes_on && !is_first_look) {
     order.ahead_chunks = std::clamp(order.ahead_chunks * 2, 1u, kAheadChunksMax);
   } else {
     order.ahead_chunks = 0;
@@ -256,14 +258,16 @@ void NearFiles::Scrub(const std::stop_token& stop) {
     return !stop.stop_requested();
   };
   while (pause(kScrubPause)) {
-    for (const FileRef& file : files_->Files()) {
-      if (!file->is_whole()) continue;
+    for (const auto& [key, incarnation] : files_->Files()) {
       const Deadline began = Clock::now();
+      FileRef file = files_->Find(key, incarnation);
+      if (!file || !file->is_whole()) continue;
       if (Status verified = files_->Verify(file); !verified.ok()) {
         CorruptTotal().Add();
         Log(Level::kError, "near worker: a file was dropped",
             {{"error", verified.error().message()}, {"bytes", file->size}});
       }
+      file.reset();  // It may go while we rest.
       // At most a hundredth of a core.
       constexpr int kRestPerWork = 99;
       if (!pause((Clock::now() - began) * kRestPerWork)) return;

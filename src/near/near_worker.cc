@@ -1,5 +1,6 @@
 #include "near/near_worker.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ constexpr std::chrono::seconds kSendTimeout{10};
 // A question that takes longer is said to be worked on, again and again.
 constexpr std::chrono::milliseconds kWorkingEvery{500};
 constexpr std::size_t kConnectionsMax = 1024;
+constexpr int kAcceptPauseMilliseconds = 100;
 
 }  // namespace
 
@@ -34,13 +36,11 @@ struct NearWorker::Connection {
 };
 
 Result<std::unique_ptr<NearWorker>> NearWorker::Start(Client& client, NearWorkerOptions options) {
+  // The tier's lock decides which of two that start at once it is to be.
+  Result<std::unique_ptr<WholeFiles>> files = WholeFiles::Open(SystemTierFiles(), options.tier);
+  if (!files.ok()) return std::move(files).error();
   Result<UniqueFd> listener = ListenForMessages(options.socket);
   if (!listener.ok()) return std::move(listener).error();
-  Result<std::unique_ptr<WholeFiles>> files = WholeFiles::Open(SystemTierFiles(), options.tier);
-  if (!files.ok()) {
-    unlink(options.socket.c_str());
-    return std::move(files).error();
-  }
   return std::unique_ptr<NearWorker>(new NearWorker(
       client, std::move(files).value(), std::move(listener).value(), std::move(options.socket)));
 }
@@ -61,7 +61,10 @@ void NearWorker::Accept(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (!WaitFor(listener_.get(), false, Clock::now() + 100ms)) continue;
     Result<UniqueFd> accepted = ::forebay::Accept(listener_.get());
-    if (!accepted.ok()) continue;
+    if (!accepted.ok()) {
+      poll(nullptr, 0, kAcceptPauseMilliseconds);  // Out of descriptors.
+      continue;
+    }
     const Result<unsigned> user = PeerUser(accepted.value().get());
     if (!user.ok() || (user.value() != 0 && user.value() != geteuid())) {
       Log(Level::kWarning, "near worker: another user was turned away",

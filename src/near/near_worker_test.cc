@@ -13,13 +13,16 @@
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "base/task_group.h"
 #include "base/wall_clock.h"
 #include "client/near_link.h"
 #include "io/message_socket.h"
+#include "io/socket.h"
 
 namespace forebay {
 namespace {
 
+using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 constexpr std::uint64_t kMiB = 1u << 20;
@@ -229,6 +232,31 @@ TEST_F(NearWorkerTest, OneThatHangsCostsTwoSecondsOnce) {
   const auto first = Clock::now() - began;
   EXPECT_GE(first, NearLink::kPatience);
   EXPECT_LT(first, NearLink::kPatience + 3s);
+}
+
+TEST_F(NearWorkerTest, OneThatWorksForEverLeavesTimeToReadElsewhere) {
+  const Result<UniqueFd> listener = ListenForMessages(Socket());
+  ASSERT_TRUE(listener.ok());
+  TaskGroup worker;
+  worker.Run("worker", [&](const std::stop_token& stop) {
+    while (!WaitFor(listener.value().get(), false, Clock::now() + 20ms)) {
+      if (stop.stop_requested()) return;
+    }
+    const Result<UniqueFd> peer = Accept(listener.value().get());
+    const std::vector<std::byte> working = Encode(NearAnswer{.kind = NearAnswerKind::kWorking});
+    while (SendMessage(peer.value().get(), working, -1, Clock::now() + 1s).ok()) {
+      poll(nullptr, 0, 50);
+    }
+  });
+  const std::unique_ptr<Client> client = Connect(Socket());
+  const Result<Attributes> attributes = client->Stat(UrlOf("small"), Clock::now() + 10s, {});
+  ASSERT_TRUE(attributes.ok());
+  const Deadline deadline = Clock::now() + 2s;
+  Result<std::unique_ptr<File>> file =
+      client->OpenVersion(UrlOf("small"), attributes.value(), deadline, {});
+  ASSERT_TRUE(file.ok());
+  std::vector<std::byte> bytes(small_.size());
+  EXPECT_TRUE(file.value()->Read(0, bytes, deadline, {}).ok());
 }
 
 TEST_F(NearWorkerTest, AStrangersMessageEndsItsConnectionOnly) {

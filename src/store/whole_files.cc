@@ -38,6 +38,13 @@ bool IsOursAlone(int fd) {
   return true;
 }
 
+bool IsSame(int one, int other) {
+  struct stat a = {};
+  struct stat b = {};
+  return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
+
 // The file in the eviction's books.
 BlockKey InBooks(const FileKey& key) {
   return {.file = key, .index = 0};
@@ -160,6 +167,9 @@ Result<WholeFiles::Opened> WholeFiles::OpenFile(const FileKey& key, std::uint64_
         // Opened under the lock: from now on it is not evicted.
         UniqueFd reader(open(found->second->path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         if (!reader) return Error(Code::kUnavailable, std::strerror(errno));
+        if (!IsSame(reader.get(), found->second->fd_.get())) {
+          return Error(Code::kDenied, found->second->path_ + ": somebody put another file there");
+        }
         Opened opened{found->second, std::move(reader)};
         if (spare) TierFiles::RemoveFile(spare->path_);
         return opened;
@@ -234,13 +244,25 @@ Result<WholeFiles::Claimed> WholeFiles::ClaimChunk(const FileRef& file, std::uin
     if (!MakeRoom(*file, bytes, gone)) return Error(Code::kOverloaded, "all files are open");
     claimed.state = WholeFile::ChunkState::kFilling;
     ++file->filling_;
-    file->charged_bytes_ += bytes;
-    used_bytes_ += bytes;
+    if (!claimed.allocated) {
+      file->charged_bytes_ += bytes;
+      used_bytes_ += bytes;
+    }
   }
   gone.clear();  // Their pages are free before new ones are asked for.
   const FileRange range{.offset = std::uint64_t{chunk} * options_.chunk_bytes,
                         .length = ChunkBytes(*file, chunk)};
-  if (Status allocated = files_->Allocate(file->fd_.get(), range); !allocated.ok()) {
+  while (true) {
+    const Status allocated = files_->Allocate(file->fd_.get(), range);
+    if (allocated.ok()) break;
+    // Others use this file system, too: what is here makes room for what is wanted now.
+    Gone more;
+    bool has_room = false;
+    {
+      MutexLock lock(mutex_);
+      has_room = EvictOne(file.get(), more);
+    }
+    if (has_room) continue;
     Abandon(file, chunk);
     return Error(Code::kOverloaded, allocated.error().message());
   }
@@ -251,11 +273,16 @@ bool WholeFiles::Commit(const FileRef& file, std::uint32_t chunk, std::uint32_t 
   MutexLock lock(mutex_);
   WholeFile::Chunk& committed = file->chunk_.at(chunk);
   CHECK(committed.state == WholeFile::ChunkState::kFilling);
-  committed = {.state = WholeFile::ChunkState::kReady, .touched = true, .checksum = checksum};
-  --file->filling_;
+  committed = {.state = WholeFile::ChunkState::kReady,
+               .touched = true,
+               .allocated = true,
+               .checksum = checksum};
   ++file->ready_;
   changed_.NotifyAll();
-  return file->ready_ == file->chunks;
+  // Until it is sealed it counts as being filled, and so stays.
+  const bool is_complete = file->ready_ == file->chunks;
+  if (!is_complete) --file->filling_;
+  return is_complete;
 }
 
 void WholeFiles::Abandon(const FileRef& file, std::uint32_t chunk) {
@@ -268,7 +295,8 @@ void WholeFiles::Abandon(const FileRef& file, std::uint32_t chunk) {
   abandoned.state = WholeFile::ChunkState::kEmpty;
   --file->filling_;
   changed_.NotifyAll();
-  if (!punched.ok()) return;  // Its pages are there, and count.
+  abandoned.allocated = !punched.ok();
+  if (abandoned.allocated) return;  // Its pages are there, and count.
   file->charged_bytes_ -= PagesOf(length) * kPageBytes;
   used_bytes_ -= PagesOf(length) * kPageBytes;
 }
@@ -278,7 +306,6 @@ Status WholeFiles::Seal(const FileRef& file) {
   {
     MutexLock lock(mutex_);
     chunks = file->chunk_;
-    ++file->filling_;  // It is not evicted meanwhile.
   }
   const bool intact = Matches(*file, file->mapping_, chunks);
   std::span<std::byte> mapping;
@@ -352,11 +379,11 @@ Status WholeFiles::Verify(const FileRef& file) {
   return Error(Code::kCorrupt, "a file does not match its checksums");
 }
 
-std::vector<WholeFiles::FileRef> WholeFiles::Files() const {
-  std::vector<FileRef> files;
+std::vector<std::pair<FileKey, std::uint64_t>> WholeFiles::Files() const {
+  std::vector<std::pair<FileKey, std::uint64_t>> files;
   MutexLock lock(mutex_);
   files.reserve(by_key_.size());
-  for (const auto& [key, file] : by_key_) files.push_back(file);
+  for (const auto& [key, file] : by_key_) files.emplace_back(key, file->incarnation);
   return files;
 }
 

@@ -56,6 +56,7 @@ class WholeFile {
   struct Chunk {
     ChunkState state = ChunkState::kEmpty;
     bool touched = false;
+    bool allocated = false;  // Has pages, and is charged, though it is empty.
     std::uint32_t checksum = 0;
   };
 
@@ -108,7 +109,7 @@ class WholeFiles {
   // is full; kUnavailable: the file is gone.
   Result<Claimed> ClaimChunk(const FileRef& file, std::uint32_t chunk) EXCLUDES(mutex_);
   // `checksum`: the CRC32C of the bytes that were to be there. Returns whether all chunks are there
-  // now; the file is then to be sealed, by the caller alone.
+  // now; the file must then be sealed, by the caller alone.
   bool Commit(const FileRef& file, std::uint32_t chunk, std::uint32_t checksum) EXCLUDES(mutex_);
   void Abandon(const FileRef& file, std::uint32_t chunk) EXCLUDES(mutex_);
   // Verifies all of it, and makes it whole. kCorrupt: it is dropped; whoever has it open reads on.
@@ -125,7 +126,8 @@ class WholeFiles {
 
   // Reads all of a whole file again. kCorrupt: it does not match; it is dropped.
   Status Verify(const FileRef& file) EXCLUDES(mutex_);
-  std::vector<FileRef> Files() const EXCLUDES(mutex_);
+  // What there is now, by key and incarnation: who held the files would keep them from going.
+  std::vector<std::pair<FileKey, std::uint64_t>> Files() const EXCLUDES(mutex_);
 
   struct Figures {
     std::uint64_t capacity_bytes = 0;
