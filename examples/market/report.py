@@ -17,9 +17,9 @@ STORE_FILL_MIN = 0.90      # Of the capped link, direct at 100 tasks.
 WORKER_SHARE_MIN = 0.95    # Of the warm bytes, on the workers' links.
 COLD_RATIO_MAX = 1.1       # Of the baseline's mean, at 1 and 10 tasks.
 REDUCTION_MIN = 0.85       # Of the baseline's mean, warm at 100 tasks.
-# The same through mounts: on one machine the kernel's side of a hundred of them takes from the same
-# cores.
-MOUNT_REDUCTION_MIN = 0.75
+# The same through mounts: measured 0.77 and 0.80. On one machine the kernel's side of a hundred
+# mounts takes from the same two cores.
+MOUNT_REDUCTION_MIN = 0.65
 
 NEXT = """What to try next
   out/access-time.svg        the same as a picture; out/results.json has every round
