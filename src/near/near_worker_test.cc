@@ -223,6 +223,20 @@ TEST_F(NearWorkerTest, ReadsGoOnWhenItIsGoneAndWhenItIsBack) {
   EXPECT_GE(Open(*client, "large")->whole(), 0);
 }
 
+TEST_F(NearWorkerTest, ADescriptorOfAnOlderFileIsNotReadAsTheNewerOne) {
+  StartNear();
+  const std::unique_ptr<Client> client = Connect(Socket());
+  const std::unique_ptr<File> older = Open(*client, "large");
+  EXPECT_EQ(Read(*older, 0, kMiB), large_.substr(0, kMiB));
+  near_.reset();
+  StartNear();
+  // The newer file of this name is whole now; the older one is not.
+  const std::unique_ptr<Client> other = Connect(Socket());
+  EXPECT_TRUE(ReadAll(*Open(*other, "large")) == large_);
+  EXPECT_GE(Open(*other, "large")->whole(), 0);
+  EXPECT_EQ(Read(*older, 19 * kMiB, kMiB), large_.substr(19 * kMiB, kMiB));
+}
+
 TEST_F(NearWorkerTest, OneThatHangsCostsTwoSecondsOnce) {
   const Result<UniqueFd> listener = ListenForMessages(Socket());  // Nobody answers.
   ASSERT_TRUE(listener.ok());
