@@ -7,11 +7,9 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import harness
 
-YOUNG_S = 2.1  # A file of a mounted directory that changed later than this is not cached.
 # Figures are right within 2 s. What a busy machine may add: 0 holds the group to its promise.
 PROMPT_S = 2.0 + float(os.environ.get("FOREBAY_TEST_SLACK", 8))
 
@@ -140,14 +138,6 @@ class GroupTest(harness.ForebayTest):
             return any(d["name"] == name and d["cachedRatio"] is not None
                        and abs(d["cachedRatio"] - ratio) < 1e-9 for d in status["datasets"])
         return self.await_status(holds, f"{name} at {ratio}", timeout)
-
-    def old_tree(self, files):
-        """make_tree(), and its files are old enough to be cached."""
-        root = self.make_tree(files)
-        newest = max(os.stat(os.path.join(where, name)).st_ctime
-                     for where, _, names in os.walk(root) for name in names)
-        harness.wait_until(lambda: time.time() - newest > YOUNG_S, "files that are old enough")
-        return root
 
     def create(self, name, root, *more):
         return self.ok("dataset", "create", name, "--mount", f"file://{root}", *more)

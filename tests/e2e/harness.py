@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("FOREBAY_BINARY", str(ROOT / "build/release/src/app/forebay"))
 VERSITYGW = os.environ.get("FOREBAY_VERSITYGW", str(ROOT / "build/tools/versitygw"))
 START_TIMEOUT = 20  # Seconds; a start takes well below one on an idle machine.
+YOUNG_S = 2.1  # A file of a mounted directory that changed later than this is not cached.
 
 
 @dataclasses.dataclass
@@ -198,7 +199,7 @@ class ForebayTest(unittest.TestCase):
         return members, [self.start_worker(n, a, members, memory=memory, env=env) for n, a in names]
 
     def make_tree(self, files):
-        """Files below a new directory `data`, old enough to be cached: its path."""
+        """Files below a new directory `data`: its path."""
         root = self.dir / "data"
         for name, content in files.items():
             path = os.fsencode(root) + b"/" + os.fsencode(name)
@@ -207,11 +208,24 @@ class ForebayTest(unittest.TestCase):
                 file.write(content)
         return root
 
+    def old_tree(self, files):
+        """make_tree(), and its files are old enough to be cached."""
+        root = self.make_tree(files)
+        await_old(root)
+        return root
+
     def check(self, outcome, code, *texts):
         """The exit code, and texts that its messages hold."""
         self.assertEqual(outcome.code, code, outcome.err)
         for text in texts:
             self.assertIn(text, outcome.err)
+
+
+def await_old(root):
+    """Returns when all files below `root`, at least one, are old enough to be cached."""
+    newest = max(os.lstat(os.path.join(where, name)).st_ctime
+                 for where, _, names in os.walk(root) for name in names)
+    wait_until(lambda: time.time() - newest > YOUNG_S, "files that are old enough")
 
 
 def str_or_bytes(value):

@@ -15,11 +15,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import unittest
 import unittest.mock
 
-import group_case
 import hanging_store
 import harness
 import mount_case
@@ -32,12 +30,6 @@ FORKS = int(os.environ.get("FOREBAY_FORKS", "250"))
 
 
 class FaultsTest(mount_case.MountTest):
-    def old_tree(self, files):
-        root = self.make_tree(files)
-        newest = max(path.stat().st_ctime for path in root.rglob("*"))
-        harness.wait_until(lambda: time.time() - newest > group_case.YOUNG_S, "old files")
-        return root
-
     def end(self, mounted):
         self.check(self.run_forebay("umount", self.at), 0)
         self.assertEqual(mounted.wait(timeout=20), 0)

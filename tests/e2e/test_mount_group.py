@@ -110,7 +110,6 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
         os.kill(processes[self.at].pid, signal.SIGCONT)
         await_all([3, 2, None])
 
-
     def await_errno(self, error, function, *arguments):
         """Within the bound of a second, and what figures may take."""
         def ends():
@@ -121,13 +120,18 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
             return False
         harness.wait_until(ends, errno.errorcode[error], timeout=1 + group_case.PROMPT_S)
 
-    def test_control_is_gone_for_longer_than_any_bound(self):
+    def mounted(self):
+        """The tree of a dataset that is mounted, and a descriptor of a file that was read there."""
         root = self.old_tree({"f": BIG, "d/g": b"1"})
         self.create("d", root, "--staleness", "1s")
         self.mount("d")
         file = os.open(self.at / "f", os.O_RDONLY | os.O_DIRECT)
         self.addCleanup(os.close, file)
         self.assertEqual(os.pread(file, 1 << 20, 0), BIG[:1 << 20])
+        return root, file
+
+    def test_control_is_gone_for_longer_than_any_bound(self):
+        root, file = self.mounted()
         worker = self.workers()["default-0"]["pid"]
         self.kill_control()
         for number in range(3):  # Each is seen when the bound has passed once more.
@@ -151,12 +155,7 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
         self.assertEqual(sorted(os.listdir(other / "d")), ["g", "new0", "new1", "new2"])
 
     def test_a_dataset_that_is_deleted_while_it_is_mounted(self):
-        root = self.old_tree({"f": BIG, "d/g": b"1"})
-        self.create("d", root, "--staleness", "1s")
-        self.mount("d")
-        file = os.open(self.at / "f", os.O_RDONLY | os.O_DIRECT)
-        self.addCleanup(os.close, file)
-        self.assertEqual(os.pread(file, 1 << 20, 0), BIG[:1 << 20])
+        root, file = self.mounted()
         self.ok("dataset", "delete", "d")
         for gone in ((os.stat, self.at / "d/g"), (os.listdir, self.at),
                      (os.open, self.at / "f", os.O_RDONLY)):

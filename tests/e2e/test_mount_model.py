@@ -15,7 +15,7 @@ import signal
 import time
 import unittest
 
-import group_case
+import harness
 import mount_case
 from mount_model import DIRECTORY, NAMES, SLACK_S, Tree, Version, Window
 
@@ -260,7 +260,7 @@ class Model(mount_case.MountTest):
             getattr(caller, f"do_{call}")(mounted, path)
 
     def settle(self, caller):
-        time.sleep(group_case.YOUNG_S)
+        time.sleep(harness.YOUNG_S)
         for mounted in self.mounts:
             self.trace.append(f"{mounted.name}: all of it")
             bound_s, mounted.bound_s = mounted.bound_s, 0  # Nothing changed for that long.

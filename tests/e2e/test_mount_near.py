@@ -37,8 +37,7 @@ def setUpModule():
     shared.chmod(0o755)
     for name, content in FILES.items():
         (shared / name).write_bytes(content)
-    made = time.time()
-    harness.wait_until(lambda: time.time() - made > group_case.YOUNG_S, "old files")
+    harness.await_old(shared)
 
 
 def tier_of(state):
@@ -54,12 +53,6 @@ def taken(tier):
 
 
 class NearTest(mount_case.MountTest):
-    def old_tree(self, files):
-        root = self.make_tree(files)
-        newest = max(path.stat().st_ctime for path in root.rglob("*"))
-        harness.wait_until(lambda: time.time() - newest > group_case.YOUNG_S, "old files")
-        return root
-
     def mount_near(self, root, memory="64MiB", *flags):
         return self.mount(f"file://{root}", "--near-memory", memory, *flags)
 
@@ -86,8 +79,7 @@ class SameTree(test_mount.Reads, NearTest):
 
     def prepare(self, tree=None):
         root = super().prepare(tree)
-        newest = max((path.stat().st_ctime for path in root.rglob("*")), default=0)
-        harness.wait_until(lambda: time.time() - newest > group_case.YOUNG_S, "old files")
+        harness.await_old(root)
         return root
 
 

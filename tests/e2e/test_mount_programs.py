@@ -12,10 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-import group_case
 import harness
 import mount_case
 
@@ -67,8 +65,7 @@ def setUpModule():
     make_repository()
     make_database()
     make_package()
-    newest = max(path.lstat().st_ctime for path in tree.rglob("*"))
-    harness.wait_until(lambda: time.time() - newest > group_case.YOUNG_S, "old files")
+    harness.await_old(tree)
 
 
 def fio(directory, rw, name, size, block, *more):

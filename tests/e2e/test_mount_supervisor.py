@@ -6,7 +6,6 @@ FOREBAY_MOUNT_KILLS: how many SIGKILLs the readers go through; 1000 is the full 
 import concurrent.futures
 import errno
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -83,8 +82,7 @@ class Replaced(mount_case.MountTest):
         for path in root.rglob("*"):
             os.utime(path, (LONG_AGO, LONG_AGO))
         # What was just changed is not kept, and asks more.
-        harness.wait_until(lambda: all(p.stat().st_ctime + 2.1 < time.time()
-                                       for p in root.rglob("*")), "old files")
+        harness.await_old(root)
         return root, files
 
     def kill(self, process, number=signal.SIGKILL):

@@ -7,7 +7,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "store")]
@@ -15,7 +14,6 @@ sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "store")]
 import harness  # noqa: E402
 from fault_proxy import Fault, FaultProxy  # noqa: E402,F401
 
-YOUNG_S = 2.1  # A file of a mounted directory that changed later than this is not cached.
 REQUESTS = "forebay_cache_requests_total"
 FAILURES = "forebay_checksum_failures_total"
 UPSTREAM = "forebay_upstream_requests_total"
@@ -44,14 +42,6 @@ class PoolTest(harness.ForebayTest):
             where = line.split()[1]
             if where.startswith(f"{self.dir}/"):
                 subprocess.run(["umount", "-l", where], check=True)
-
-    def old_tree(self, files):
-        """make_tree(), and its files are old enough to be cached."""
-        root = self.make_tree(files)
-        newest = max(os.stat(os.path.join(where, name)).st_ctime
-                     for where, _, names in os.walk(root) for name in names)
-        harness.wait_until(lambda: time.time() - newest > YOUNG_S, "files that are old enough")
-        return root
 
     def start_store(self):
         if not os.access(harness.VERSITYGW, os.X_OK):
