@@ -39,9 +39,9 @@ constexpr auto kFlags = std::to_array<Flag>({
      "existing directory for the tier; default: an own tmpfs at STATE/NAME/tier, else "
      "/dev/shm/forebay-UID/NAME"},
     {"http", 0, kText, "", "HOST:PORT|unix:PATH",
-     "/metrics and /healthz; default: unix:STATE/NAME.sock"},
+     "/metrics and /healthz; default: unix:STATE/NAME.sock, and none of a near worker"},
     {"role", 0, kText, "ring", "ring|near",
-     "near: beside the mounts of this host, for what they read; it finds them by --state-dir"},
+     "near: beside the mounts of this host, for what they read; they find it by --state-dir"},
     {"near-memory", 0, kSize, "", "SIZE",
      "quota of a near worker of this mount alone, which keeps what is read here; 0: none; default: "
      "1GiB (an eighth of a smaller machine) for a store's URL without --members, else 0"},
@@ -75,7 +75,7 @@ constexpr auto kFlags = std::to_array<Flag>({
     {"foreground", 0, kSwitch, "false", "", "stay in the foreground until it is unmounted"},
     {"options", 'o', kText, "", "OPTION,...",
      "as mount(8) takes them: ro, allow_other, noexec, uid=N, gid=N, ...; any flag as FLAG=VALUE; "
-     "noresend: as if Linux were older than 6.9; may be repeated",
+     "noresend, nopassthrough: as if Linux were older than 6.9; may be repeated",
      true},
     {"read-only", 0, kSwitch, "false", "", "as it is anyway"},
     {"allow-other", 0, kSwitch, "false", "", "all users may read it, as for root's mounts"},

@@ -9,6 +9,7 @@
 #include "app/context.h"
 #include "app/option_list.h"
 #include "control/files.h"
+#include "mount/mount_point.h"
 
 namespace forebay {
 namespace {
@@ -23,16 +24,6 @@ Error Wrong(const std::string& message) {
                       message)};
 }
 
-// An option as SplitOptions reads it.
-std::string Escaped(const std::string& option) {
-  std::string escaped;
-  for (const char c : option) {
-    if (c == ',' || c == '\\') escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
-}
-
 // The options for the verb, of which `call` takes its own.
 void TakeOptions(std::string_view list, MountHelperCall& call, std::string& options) {
   for (const std::string& option : SplitOptions(list)) {
@@ -40,7 +31,7 @@ void TakeOptions(std::string_view list, MountHelperCall& call, std::string& opti
       call.environment_file = option.substr(kEnvironmentKey.size());
     } else if (option != "rw") {  // mount(8) adds it wherever nobody wrote "ro".
       options += options.empty() ? "" : ",";
-      options += Escaped(option);
+      options += EscapedOption(option);
     }
   }
 }

@@ -97,8 +97,12 @@ int MountHere(const Context& context, const MountChoices& choices, const std::st
   if (tried != kExitDone) return tried.value_or(kExitFailed);
   const Result<std::unique_ptr<NodeTable>> nodes = NodeTable::Create();
   if (!nodes.ok()) return Failed(context, nodes.error());
-  const Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
-  if (!near.ok()) return WrongInput(context, near.error());
+  Result<std::optional<NearSetup>> near = OwnNear(context, choices, directory);
+  if (!near.ok() && context.settings.Has("near-memory")) return WrongInput(context, near.error());
+  if (!near.ok()) {  // Nobody asked for it.
+    Note(context, fmt::format("files are read without a near worker: {}", near.error().message()));
+    near = std::optional<NearSetup>();
+  }
   const std::string near_socket =
       near.value() ? near.value()->socket : SharedNearSocket(context, choices);
   // Before there is a mount, whose descriptors are nobody else's.

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "app/mount_daemon.h"
@@ -18,7 +17,6 @@
 #include "app/tier_place.h"
 #include "base/log.h"
 #include "io/message_socket.h"
-#include "mount/pulse.h"
 #include "mount/supervisor.h"
 #include "store/memory_tier.h"
 
@@ -27,6 +25,8 @@ namespace {
 
 // How long a mount waits for its near worker.
 constexpr std::chrono::seconds kStartPatience{5};
+// ... and for its end, which the keeper sees to within Supervisor::kEndTimeout.
+constexpr std::chrono::seconds kEndPatience{20};
 constexpr int kPollMilliseconds = 5;
 
 int KeepNear(const Context& context, const MountChoices& choices, const NearSetup& setup) {
@@ -37,9 +37,7 @@ int KeepNear(const Context& context, const MountChoices& choices, const NearSetu
   prctl(PR_SET_NAME, "forebay-keeper");
   const auto body = [&](int beats) {
     prctl(PR_SET_NAME, "forebay-near");
-    std::optional<Pulse> pulse;
-    return ServeNear(context, std::span(&choices.root, 1), setup,
-                     [&] { pulse.emplace(beats, [] { return true; }); });
+    return ServeNear(context, std::span(&choices.root, 1), setup, [] {}, beats);
   };
   // Nothing of whoever started this is kept busy.
   if (chdir("/") != 0) Log(Level::kWarning, "chdir", {{"error", std::strerror(errno)}});
@@ -51,7 +49,6 @@ int KeepNear(const Context& context, const MountChoices& choices, const NearSetu
   const Status removed = RemoveTier(setup.tier_directory);
   if (!removed.ok()) Log(Level::kWarning, "near tier", {{"error", removed.error().message()}});
   RemoveDefaultTier(setup.tier_directory);
-  unlink(setup.socket.c_str());
   return ending == Supervisor::Ending::kGaveUp ? kExitFailed : kExitDone;
 }
 
@@ -86,7 +83,16 @@ NearKeeper::NearKeeper(NearKeeper&& other) noexcept : pid_(std::exchange(other.p
 NearKeeper::~NearKeeper() {
   if (pid_ < 0) return;
   kill(pid_, SIGTERM);
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+  const Deadline until = Clock::now() + kEndPatience;
+  while (waitpid(pid_, nullptr, WNOHANG) == 0) {
+    if (Clock::now() < until) {
+      poll(nullptr, 0, kPollMilliseconds);
+      continue;
+    }
+    kill(pid_, SIGKILL);  // What it keeps gets SIGTERM with that.
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+    return;
+  }
 }
 
 }  // namespace forebay

@@ -15,6 +15,7 @@
 #include "app/state_dir.h"
 #include "app/tier_place.h"
 #include "base/units.h"
+#include "mount/pulse.h"
 #include "near/near_worker.h"
 #include "wire/near_messages.h"
 
@@ -92,14 +93,15 @@ Result<NearSetup> NearSetupOf(const Context& context, const std::string& name,
     if (!setup.own_mount && !IsOurs(parent)) {
       return Error(
           Code::kDenied,
-          fmt::format("\"{}\": not this user's alone; remove it, or add {} 0", parent, flag));
+          fmt::format("\"{}\": not this user's alone, so a tier cannot be there; remove it",
+                      parent));
     }
   }
   return setup;
 }
 
 int ServeNear(const Context& context, std::span<const std::string> urls, const NearSetup& setup,
-              const std::function<void()>& on_ready) {
+              const std::function<void()>& on_ready, std::optional<int> beats) {
   Interrupts interrupts(std::chrono::milliseconds(0));
   // Whoever opens a file of ours while it is asked who has it open.
   signal(SIGIO, SIG_IGN);
@@ -108,13 +110,21 @@ int ServeNear(const Context& context, std::span<const std::string> urls, const N
   const Result<std::unique_ptr<Client>> client =
       ConnectPool(context, of_group ? std::span(&any_dataset, 1) : urls);
   if (!client.ok()) return WrongInput(context, client.error());
+  // Starting waits for a predecessor, and ending for a file that is being verified: no hang.
+  std::optional<Pulse> pulse;
+  const auto beat = [&](std::function<bool()> is_alive) {
+    if (beats) pulse.emplace(*beats, std::move(is_alive));
+  };
+  beat([] { return true; });
   Result<std::unique_ptr<NearWorker>> near = StartNear(*client.value(), setup, interrupts.token());
   if (!near.ok()) {
     Complain(context, near.error().message());
     return near.error().code() == Code::kInvalidArgument ? kExitUsage : kExitFailed;
   }
+  beat([&near = *near.value()] { return near.IsTurning(); });
   on_ready();
   interrupts.Wait();
+  beat([] { return true; });
   near.value().reset();
   if (!context.settings.Has("tier-dir")) RemoveDefaultTier(setup.tier_directory);
   return kExitDone;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -28,8 +29,9 @@ Result<NearSetup> NearSetupOf(const Context& context, const std::string& name,
                               const std::string& flag, std::uint64_t memory_bytes);
 
 // Serves what `urls` name (empty: datasets of the group, or with --members stores) until a signal
-// comes; then drops the tier. `on_ready` is called once it listens. The exit code.
+// comes; then drops the tier. `on_ready` is called once it listens. `beats`, if there is one, gets
+// bytes as Supervisor::Body says. The exit code.
 int ServeNear(const Context& context, std::span<const std::string> urls, const NearSetup& setup,
-              const std::function<void()>& on_ready);
+              const std::function<void()>& on_ready, std::optional<int> beats = std::nullopt);
 
 }  // namespace forebay

@@ -98,7 +98,12 @@ const std::array kVerbs = {
          "Prints `ready NAME ADDRESS` once it serves and its group knows it: that of --control, or "
          "with "
          "--members a fixed one. SIGTERM and SIGINT stop it in order and drop "
-         "the tier.\nCredentials of the store come from the environment, as for the AWS command "
+         "the tier.\nWith --role near it is beside the ring, for the mounts of this host and of "
+         "this "
+         "state directory: it keeps the files that they read whole, and takes --memory, but no "
+         "--name "
+         "and no --address.\nCredentials of the store come from the environment, as for the AWS "
+         "command "
          "line.",
          {"name", "address", "memory", "role", "control", "members", "block-size-max", "tier-dir",
           "http", "insecure", "read-timeout", "state-dir", "quiet", "config", "print-config"},

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/check.h"
 #include "io/socket.h"
 
 namespace forebay {
@@ -121,10 +122,11 @@ Status SendMessage(int socket, std::span<const std::byte> bytes, int fd, Deadlin
 Result<SocketMessage> ReceiveMessage(int socket, std::size_t bytes_max, Deadline deadline,
                                      const std::stop_token& stop) {
   constexpr std::chrono::milliseconds kStep{100};
+  CHECK(bytes_max <= kSocketMessageBytesMax);
   SocketMessage received;
-  received.bytes.resize(bytes_max);
+  std::array<std::byte, kSocketMessageBytesMax> buffer;  // Not initialised: few of them are used.
   while (true) {
-    iovec part{.iov_base = received.bytes.data(), .iov_len = received.bytes.size()};
+    iovec part{.iov_base = buffer.data(), .iov_len = bytes_max};
     Control control{};
     msghdr message{};
     message.msg_iov = &part;
@@ -135,7 +137,8 @@ Result<SocketMessage> ReceiveMessage(int socket, std::size_t bytes_max, Deadline
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) {
       if (stop.stop_requested()) return Error(Code::kCancelled, "cancelled");
-      if (WaitFor(socket, false, std::min(deadline, Clock::now() + kStep))) continue;
+      const Deadline step = stop.stop_possible() ? Clock::now() + kStep : deadline;
+      if (WaitFor(socket, false, std::min(deadline, step))) continue;
       if (Clock::now() >= deadline) return Error(Code::kDeadlineExceeded, "no message came");
       continue;
     }
@@ -150,7 +153,7 @@ Result<SocketMessage> ReceiveMessage(int socket, std::size_t bytes_max, Deadline
     if ((message.msg_flags & MSG_TRUNC) != 0) {
       return Error(Code::kInvalidArgument, "a message that is too long");
     }
-    received.bytes.resize(static_cast<std::size_t>(size));
+    received.bytes.assign(buffer.begin(), buffer.begin() + size);
     return received;
   }
 }

@@ -22,6 +22,9 @@ Result<UniqueFd> ConnectForMessages(const std::string& path);
 // The user of the process at the other end. Errors: kInternal.
 Result<unsigned> PeerUser(int socket);
 
+// No message is longer.
+inline constexpr std::size_t kSocketMessageBytesMax = 32u << 10;
+
 struct SocketMessage {
   std::vector<std::byte> bytes;
   UniqueFd fd;  // If one came along.
@@ -31,8 +34,9 @@ struct SocketMessage {
 // Errors: kUnavailable (the peer is gone), kDeadlineExceeded.
 Status SendMessage(int socket, std::span<const std::byte> bytes, int fd, Deadline deadline);
 
-// One message of at most `bytes_max` bytes. Errors: kUnavailable (the peer is gone),
-// kDeadlineExceeded, kCancelled (within 100 ms), kInvalidArgument (a longer one).
+// One message of at most `bytes_max` bytes, which is no more than kSocketMessageBytesMax. Errors:
+// kUnavailable (the peer is gone), kDeadlineExceeded, kCancelled (within 100 ms), kInvalidArgument
+// (a longer one).
 Result<SocketMessage> ReceiveMessage(int socket, std::size_t bytes_max, Deadline deadline,
                                      const std::stop_token& stop);
 

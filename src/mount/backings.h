@@ -2,7 +2,7 @@
 // and which it asks us for.
 //
 // Invariants, which the kernel demands: while any handle of a node is open, all of them are read
-// the same way, and from the same file. See docs/decisions/0007.
+// the same way, and from the same file. See docs/decisions/0006.
 #pragma once
 
 #include <cstdint>

@@ -183,6 +183,7 @@ MountFigures Filesystem::Figures() const {
           .open_directories = directories_.size(),
           .processes = processes_,
           .epoch = client_.epoch(),
+          .passes_through = backings_.may_pass_through(),
           .members = client_.members()};
 }
 

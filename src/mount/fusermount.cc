@@ -10,7 +10,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
+
+#include "io/message_socket.h"
+#include "io/socket.h"
 
 namespace forebay {
 namespace {
@@ -73,37 +77,14 @@ Result<Outcome> Run(std::vector<std::string> arguments, int comm) {
   return outcome;
 }
 
-// The descriptor that was sent over `socket`.
+// The descriptor that was sent over `socket`, by somebody who has closed it since.
 Result<UniqueFd> ReceiveDescriptor(int socket) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t size = 0;
-  do {
-    size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  const cmsghdr* header = size > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) {
+  constexpr std::size_t kSentBytes = 1;
+  Result<SocketMessage> sent = ReceiveMessage(socket, kSentBytes, NoDeadline(), {});
+  if (!sent.ok() || !sent.value().fd) {
     return Error(Code::kUnavailable, "fusermount3: gave no descriptor");
   }
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-  return UniqueFd(fd);
-}
-
-// A value of fusermount3's list of options.
-std::string Escaped(const std::string& value) {
-  std::string escaped;
-  for (const char c : value) {
-    if (c == ',' || c == '\\') escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
+  return std::move(sent.value().fd);
 }
 
 bool Succeeded(const Outcome& outcome) {
@@ -119,9 +100,10 @@ Result<UniqueFd> MountByFusermount(const MountOptions& options) {
   }
   const UniqueFd here(pair[0]);
   UniqueFd there(pair[1]);
-  const std::string list = fmt::format(
-      "ro,nosuid,nodev,default_permissions,fsname={},subtype=forebay{}{}", Escaped(options.source),
-      options.allow_other ? ",allow_other" : "", options.no_exec ? ",noexec" : "");
+  const std::string list =
+      fmt::format("ro,nosuid,nodev,default_permissions,fsname={},subtype=forebay{}{}",
+                  EscapedOption(options.source), options.allow_other ? ",allow_other" : "",
+                  options.no_exec ? ",noexec" : "");
   const Result<Outcome> outcome = Run({"-o", list, "--", options.directory}, there.get());
   there.Reset();
   if (!outcome.ok()) return outcome.error();

@@ -139,6 +139,15 @@ bool MayMountItself() {
 
 }  // namespace
 
+std::string EscapedOption(std::string_view value) {
+  std::string escaped;
+  for (const char c : value) {
+    if (c == ',' || c == '\\') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
 std::vector<MountedAt> ParseMountInfo(std::string_view text) {
   std::vector<MountedAt> mounts;
   while (!text.empty()) {

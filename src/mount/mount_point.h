@@ -36,6 +36,9 @@ std::optional<MountedAt> FindMount(const std::string& directory);
 // asked. Errors: kNotFound, kDenied: of the directory above it.
 Result<std::string> MountPath(const std::string& directory);
 
+// A value of a list of options, as mount(8) and fusermount3(1) read it: with its commas escaped.
+std::string EscapedOption(std::string_view value);
+
 struct MountOptions {
   std::string directory;  // As MountPath gives it.
   std::string source;     // What df(1) shows.

@@ -90,6 +90,7 @@ std::string MountStatusText(const MountFacts& facts, const MountFigures& figures
                         {{"local", figures.source_bytes.local},
                          {"peer", figures.source_bytes.peer},
                          {"upstream", figures.source_bytes.upstream}}},
+                       {"passthrough", figures.passes_through},
                        {"checksumFailures", figures.checksum_failures},
                        {"nodes", figures.nodes},
                        {"openFiles", figures.open_files},

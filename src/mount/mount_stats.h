@@ -23,6 +23,7 @@ struct MountFigures {
   std::uint64_t open_directories = 0;
   std::uint64_t processes = 0;  // That have served the mount, one after the other.
   std::uint64_t epoch = 0;      // Of the group's map; 0: none is known.
+  bool passes_through = false;  // The kernel may read files by itself.
   std::vector<PoolMember> members;
 };
 

@@ -53,6 +53,7 @@ inline constexpr std::uint64_t kHasPassthrough = std::uint64_t{1} << 37;
 std::vector<std::byte> EncodeInit(const InitCall& call, bool may_pass_through);
 std::vector<std::byte> EncodeEntry(const NodeReply& reply, const Ownership& ownership);
 std::vector<std::byte> EncodeAttributes(const NodeReply& reply, const Ownership& ownership);
+
 struct OpenReply {
   std::uint64_t handle = 0;
   bool keep_pages = false;   // Those that the kernel has of the node stay valid.

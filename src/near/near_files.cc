@@ -26,11 +26,12 @@ constexpr std::chrono::seconds kAheadTimeout{30};
 constexpr std::chrono::seconds kScrubPause{60};
 constexpr std::chrono::seconds kIdleThread{10};
 
-Counter& CorruptTotal() {
-  static Counter& total =
-      Metrics().AddCounter("forebay_checksum_failures_total",
-                           "Bytes that did not match their checksum.", {{"where", "scrub"}});
-  return total;
+// `where`: "tier", when a file was completed, or "scrub", later.
+void CountCorrupt(const char* where) {
+  Metrics()
+      .AddCounter("forebay_checksum_failures_total", "Bytes that did not match their checksum.",
+                  {{"where", where}})
+      .Add();
 }
 
 const Labels& TierLabels() {
@@ -165,7 +166,7 @@ Status NearFiles::ReadChunk(const FileRef& file, const Source& source, std::uint
   }
   if (!files_->Commit(file, chunk, Crc32c(bytes))) return {};
   Status sealed = files_->Seal(file);
-  if (!sealed.ok()) CorruptTotal().Add();
+  if (!sealed.ok()) CountCorrupt("tier");
   return sealed;
 }
 
@@ -263,7 +264,7 @@ void NearFiles::Scrub(const std::stop_token& stop) {
       FileRef file = files_->Find(key, incarnation);
       if (!file || !file->is_whole()) continue;
       if (Status verified = files_->Verify(file); !verified.ok()) {
-        CorruptTotal().Add();
+        CountCorrupt("scrub");
         Log(Level::kError, "near worker: a file was dropped",
             {{"error", verified.error().message()}, {"bytes", file->size}});
       }

@@ -59,6 +59,7 @@ NearWorker::~NearWorker() {
 
 void NearWorker::Accept(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    turned_at_ = Clock::now();
     if (!WaitFor(listener_.get(), false, Clock::now() + 100ms)) continue;
     Result<UniqueFd> accepted = ::forebay::Accept(listener_.get());
     if (!accepted.ok()) {
@@ -87,7 +88,7 @@ void NearWorker::Serve(const ConnectionRef& connection, const std::stop_token& s
   const std::stop_callback wake(stop, [socket] { shutdown(socket, SHUT_RDWR); });
   while (true) {
     const Result<SocketMessage> message =
-        ReceiveMessage(socket, kNearMessageBytesMax, NoDeadline(), stop);
+        ReceiveMessage(socket, kNearMessageBytesMax, NoDeadline(), {});
     if (!message.ok()) break;
     {
       MutexLock lock(connection->mutex);
@@ -114,8 +115,11 @@ Status NearWorker::AnswerOne(Connection& connection, std::span<const std::byte> 
   } else {
     reply.answer = files_.Fill(question.value(), stop);
   }
-  MutexLock lock(connection.mutex);
-  connection.busy = false;
+  {
+    MutexLock lock(connection.mutex);
+    connection.busy = false;
+  }
+  // Without the lock: one who takes no answers keeps nobody else from being reassured.
   return SendMessage(connection.socket.get(), Encode(reply.answer), reply.reader.get(),
                      Clock::now() + kSendTimeout);
 }

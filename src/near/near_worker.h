@@ -34,9 +34,12 @@ class NearWorker {
   ~NearWorker();
 
   WholeFiles::Figures figures() const { return files_.figures(); }
+  // Whether it takes connections: it does so ten times a second at least.
+  bool IsTurning() const { return Clock::now() - turned_at_.load() < kTurnMax; }
 
  private:
   struct Connection;
+  static constexpr std::chrono::milliseconds kTurnMax{1'000};
   using ConnectionRef = std::shared_ptr<Connection>;
 
   NearWorker(Client& client, std::unique_ptr<WholeFiles> files, UniqueFd listener,
@@ -52,6 +55,7 @@ class NearWorker {
   const std::string socket_;
   const UniqueFd listener_;
   NearFiles files_;
+  std::atomic<Deadline> turned_at_ = Clock::now();  // When it last waited for connections.
   Mutex mutex_;
   CondVar changed_;
   std::vector<ConnectionRef> connections_ GUARDED_BY(mutex_);

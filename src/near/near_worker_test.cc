@@ -285,6 +285,15 @@ TEST_F(NearWorkerTest, AStrangersMessageEndsItsConnectionOnly) {
   EXPECT_GE(Open(*client, "small")->whole(), 0);
 }
 
+TEST_F(NearWorkerTest, ItTurnsWhileNobodyAsks) {
+  StartNear();
+  const Deadline until = Clock::now() + 1'500ms;
+  while (Clock::now() < until) {
+    EXPECT_TRUE(near_->IsTurning());
+    poll(nullptr, 0, 50);
+  }
+}
+
 TEST_F(NearWorkerTest, NothingIsLeftBehind) {
   StartNear();
   const std::unique_ptr<Client> client = Connect(Socket());

@@ -139,8 +139,7 @@ class ThroughAPool(Reads, mount_case.MountTest):
 
     def test_bytes_come_from_workers_and_xattrs_say_so(self):
         root = self.make_tree(TREE)
-        harness.wait_until(lambda: all(p.stat().st_ctime + 2.1 < time.time()
-                                       for p in root.rglob("*")), "old files")
+        harness.await_old(root)
         self.mount(f"file://{root}", *self.flags)
         path = self.at / "big.bin"
         self.assertEqual(os.getxattr(path, "user.forebay.cached"), b"0.00")
@@ -159,8 +158,7 @@ class ThroughAPool(Reads, mount_case.MountTest):
         """The kernel reads ahead, with several requests at a time: the client must not, too."""
         files = {f"f{i}": BIG[i:(4 << 20) + i] for i in range(8)}
         root = self.make_tree(files)
-        newest = max(path.stat().st_ctime for path in root.iterdir())
-        harness.wait_until(lambda: newest + 2.1 < time.time(), "old files")
+        harness.await_old(root)
         self.mount(f"file://{root}", *self.flags)
         for name, content in files.items():
             with open(self.at / name, "rb", buffering=0) as file:
@@ -395,6 +393,10 @@ class Lifetime(mount_case.MountTest):
             as_nobody "$2" umount "$1/home/m"
             grep "fuse.forebay $3 " /proc/self/mountinfo >&2 && exit 1
             as_nobody "$2" mount "$3" "$1/home/m" --allow-other && exit 1
+            mount -t tmpfs none /dev/shm; mkdir -m 777 /dev/shm/forebay-65534  # Somebody else's.
+            as_nobody "$2" mount "$3" "$1/home/m"
+            as_nobody cmp "$1/home/m/small.txt" "$1/data/small.txt"
+            as_nobody "$2" umount "$1/home/m"
             exit 0"""
         done = subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-ec", script,
                                "sh", str(self.dir), harness.BINARY, f"file://{root}"],
@@ -402,6 +404,8 @@ class Lifetime(mount_case.MountTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout, BIG)
         self.assertIn(b"user_allow_other", done.stderr)
+        # A tier that nobody asked for cannot be there: it is read without.
+        self.assertIn(b"/dev/shm/forebay-65534\": not this user's alone", done.stderr)
 
 
 class Waiting(mount_case.MountTest):
