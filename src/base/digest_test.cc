@@ -29,9 +29,9 @@ TEST(Digest, ThreadsAndCallsDoNotMeet) {
   TaskGroup threads;
   for (int i = 0; i < 4; ++i) {
     threads.Run("digest", [&](const std::stop_token&) {
-      for (int round = 0; round < 100; ++round) {
+      for (size_t round = 1; round <= 100; ++round) {
         EXPECT_EQ(HexOf(Sha256("abc")), abc);
-        EXPECT_EQ(HexOf(Sha256(std::string(1'000'000 / (round + 1), 'b'))).size(), abc.size());
+        EXPECT_EQ(HexOf(Sha256(std::string(1'000'000 / round, 'b'))).size(), abc.size());
       }
     });
   }

@@ -60,7 +60,7 @@ void TaskGroup::Run(std::string name, std::function<void(std::stop_token)> task)
 std::size_t TaskGroup::running() const {
   MutexLock lock(mutex_);
   std::size_t count = 0;
-  for (const auto& thread : threads_) count += thread->done ? 0 : 1;
+  for (const auto& thread : threads_) count += thread->done ? 0U : 1U;
   return count;
 }
 

@@ -122,7 +122,7 @@ Result<LoadRecord> Loads::Start(LoadTarget target) {
 
 void Loads::DropOldest() {
   std::size_t finished = 0;
-  for (const auto& [id, load] : loads_) finished += Finished(load.view.phase) ? 1 : 0;
+  for (const auto& [id, load] : loads_) finished += Finished(load.view.phase) ? 1U : 0U;
   for (auto at = loads_.begin(); at != loads_.end() && finished > kKept;) {
     if (!Finished(at->second.view.phase) || at->second.running) {
       ++at;

@@ -49,7 +49,7 @@ class Tier {
 
   std::size_t ReadInOrder(std::uint64_t from, std::uint64_t count, int readers = 1) {
     std::size_t hits = 0;
-    for (std::uint64_t i = from; i < from + count; ++i) hits += Read(i, readers) ? 1 : 0;
+    for (std::uint64_t i = from; i < from + count; ++i) hits += Read(i, readers) ? 1U : 0U;
     return hits;
   }
 
@@ -173,7 +173,7 @@ TEST(Eviction, BeatsFifoWhereSomeBlocksAreMorePopular) {
   std::size_t fifo_hits = 0;
   for (int i = 0; i < 40'000; ++i) {
     const std::uint64_t number = Zipf(rng, cumulative);
-    hits += tier.Read(number) ? 1 : 0;
+    hits += tier.Read(number) ? 1U : 0U;
     if (!in_fifo.insert(number).second) {
       ++fifo_hits;
       continue;

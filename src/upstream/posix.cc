@@ -148,7 +148,7 @@ Result<UniqueFd> PosixUpstream::Open(const std::string& path, int flags) const {
     return Error(Code::kInvalidArgument, "a path cannot hold a NUL byte");
   }
   open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  how.flags = static_cast<__u64>(flags | O_CLOEXEC);
   how.resolve = RESOLVE_NO_MAGICLINKS |
                 static_cast<std::uint64_t>(is_whole_machine_ ? RESOLVE_IN_ROOT : RESOLVE_BENEATH);
   const std::string relative = "./" + path;
