@@ -145,7 +145,7 @@ def _names(bench, raw, quick):
     others = {label: f"{mounted.at}/small" for label, mounted in bench.others.items()}
     paths = {"raw loop": raw.at, **ours, **others}
     for title, how, passes, bound in (("open, read, close", "small", 1, 0.60),
-                                      ("stat", "stat", 4, 0.80), ("readdir", "list", 4, 0.80)):
+                                      ("stat", "stat", 8, 0.80), ("readdir", "list", 40, 0.80)):
         options = [f"passes={1 if quick else passes}"]
         bench.warm(paths, how)
         rates = bench.figures(paths, how, options, "k/s")

@@ -12,7 +12,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Clang's -Wconversion holds -Wsign-conversion: what the release build lets pass must also build
   # with the sanitizers.
   # GCC 12 sees overflows in std::string's operator+ that are not there (GCC bug 105651).
-  list(APPEND FOREBAY_WARNINGS -Wsign-conversion -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+  list(APPEND FOREBAY_WARNINGS -Wsign-conversion -Wno-restrict -Wno-stringop-overflow
+                               -Wno-stringop-overread)
 else()
   list(APPEND FOREBAY_WARNINGS -Wthread-safety)
 endif()

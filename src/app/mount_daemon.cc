@@ -49,7 +49,7 @@ FilesystemOptions WithTotals(const Context& context, const MountChoices& choices
 
 // Only a dataset can be refreshed: null of anything else.
 std::unique_ptr<RefreshWatch> WatchRefreshes(const MountChoices& choices, Client& client,
-                                             const Filesystem& filesystem,
+                                             Filesystem& filesystem,
                                              const FuseConnection& connection) {
   if (!IsDatasetUrl(choices.root)) return nullptr;
   const std::shared_ptr<KernelChannel> channel = connection.channels().front();
@@ -57,7 +57,7 @@ std::unique_ptr<RefreshWatch> WatchRefreshes(const MountChoices& choices, Client
       .ask = [&client, url = choices.root](
                  Deadline deadline,
                  std::stop_token stop) { return client.Generation(url, deadline, stop); },
-      .is_idle = [&filesystem] { return filesystem.known_nodes() <= 1; },  // The root.
+      .is_idle = [&filesystem] { return !filesystem.keeps_names(); },
       .forget = [&filesystem, channel,
                  all_at_once =
                      choices.may_resend] { filesystem.ForgetNames(*channel, all_at_once); }});

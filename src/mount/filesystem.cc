@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/wall_clock.h"
 #include "mount/errno_of.h"
+#include "mount/kernel_channel.h"
 #include "mount/listing.h"
 
 namespace forebay {
@@ -27,7 +28,6 @@ constexpr std::size_t kHeadBytesMax = 8u << 20;  // Of all handles.
 constexpr std::size_t kBuffersKept = 8u << 20;
 // Smaller files stay in the kernel's pages, which are as fast and take no call to the kernel more.
 constexpr std::uint64_t kPassThroughBytesMin = 128u << 10;
-constexpr std::size_t kNameMax = 1024;  // The kernel refuses a listing with a longer one.
 
 constexpr std::string_view kXattrCached = "user.forebay.cached";
 constexpr std::string_view kXattrVersion = "user.forebay.version";
@@ -63,6 +63,16 @@ std::chrono::nanoseconds LeftOf(const Freshness& freshness, std::chrono::nanosec
   const Clock::time_point now = Clock::now();
   if (freshness.until >= now + most) return most;
   return std::max<std::chrono::nanoseconds>(freshness.until - now, 0s);
+}
+
+// Of a file that is open, and so has been there.
+int ErrnoOfOpen(Code code) {
+  return code == Code::kNotFound ? ESTALE : ErrnoOf(code);
+}
+
+// Whether its version can be told from all that come after it.
+bool IsSettled(const KnownNode& node) {
+  return WallClockNanoseconds() >= SettledAtNanoseconds(node.attributes);
 }
 
 std::string Below(const std::string& directory, std::string_view name) {
@@ -117,7 +127,8 @@ struct Filesystem::OpenFile {
 };
 
 struct Filesystem::OpenDirectory {
-  explicit OpenDirectory(NodeRef own_node) : node(std::move(own_node)) {}
+  OpenDirectory(NodeRef own_node, DirectoryPages& pages)
+      : node(std::move(own_node)), listing(pages, node) {}
 
   const NodeRef node;
   Listing listing;
@@ -130,6 +141,7 @@ Filesystem::Filesystem(Client& client, NodeTable& table, FilesystemOptions optio
       nodes_(table),
       backings_(std::move(channel), nodes_, table),
       files_(FirstHandle(table)),
+      pages_(options_.valid_max),
       directories_(FirstHandle(table)),
       buffers_(kBuffersKept),
       processes_(table.serial()),
@@ -203,8 +215,9 @@ void Filesystem::Forget(const ForgetCall& call) {
   }
 }
 
-void Filesystem::ForgetNames(KernelChannel& channel, bool all_at_once) const {
+void Filesystem::ForgetNames(KernelChannel& channel, bool all_at_once) {
   constexpr std::size_t kNamesMax = 100'000;
+  pages_.Clear();
   channel.ForgetAttributes(kRootNode);
   if (all_at_once && channel.ForgetNames().ok()) return;
   for (const Nodes::KnownName& known : nodes_.Names(kNamesMax)) {
@@ -276,6 +289,10 @@ Answer Filesystem::Do(const Request& request, const OpenCall& call, std::stop_to
   const NodeRef node = nodes_.Find(request.node);
   if (!node) return Failed(ESTALE);
   if (node->is_directory()) return Failed(EISDIR);
+  if (node->is_with_kernel && IsSettled(*node) && !node->has_young_pages) {
+    // Nobody is asked for what the kernel has; if it has not, FindFile will open it.
+    return Bytes(EncodeOpen({.handle = files_.Add(nullptr), .keep_pages = true}));
+  }
   const Result<FileRef> opened = OpenNode(node, stop);
   if (!opened.ok()) return Failed(ErrnoOf(opened.error().code()));
   OpenFile& file = *opened.value();
@@ -291,7 +308,7 @@ Answer Filesystem::Do(const Request& request, const OpenCall& call, std::stop_to
     }
   }
   bool keep_pages = is_buffered;
-  if (WallClockNanoseconds() < SettledAtNanoseconds(node->attributes)) {
+  if (!IsSettled(*node)) {
     node->has_young_pages = true;
     keep_pages = false;
   } else if (node->has_young_pages.exchange(false)) {
@@ -327,8 +344,9 @@ Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
 
 Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_token stop) {
   const Result<FileRef> file = FindFile(request, call.handle, stop);
-  if (!file.ok()) return Failed(ErrnoOf(file.error().code()));
-  const std::uint64_t size = file.value()->node->attributes.size;
+  if (!file.ok()) return Failed(ErrnoOfOpen(file.error().code()));
+  KnownNode& node = *file.value()->node;
+  const std::uint64_t size = node.attributes.size;
   if (call.offset >= size || call.size == 0) return {};
   const std::size_t wanted = static_cast<std::size_t>(
       std::min<std::uint64_t>(std::min(call.size, kRequestBytesMax), size - call.offset));
@@ -337,12 +355,15 @@ Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_to
   const Result<std::size_t> read =
       ReadInto(*file.value(), call, {answer.data.memory.get(), wanted}, std::move(stop));
   if (!read.ok()) {
-    const Code code = read.error().code();
-    // It is open, so it has been there.
-    answer.error = code == Code::kNotFound ? ESTALE : ErrnoOf(code);
+    node.is_with_kernel = false;  // Whoever opens it next is to find out.
+    answer.error = ErrnoOfOpen(read.error().code());
     return answer;
   }
   answer.data_bytes = read.value();
+  const bool is_small = size < kPassThroughBytesMin;
+  if (is_small && answer.data_bytes == size && !call.is_direct && IsSettled(node)) {
+    node.is_with_kernel = true;
+  }
   return answer;
 }
 
@@ -356,29 +377,26 @@ Answer Filesystem::Do(const Request& request, const OpenDirectoryCall&, std::sto
   const NodeRef node = nodes_.Find(request.node);
   if (!node) return Failed(ESTALE);
   if (!node->is_directory()) return Failed(ENOTDIR);
-  return Bytes(EncodeOpen({.handle = directories_.Add(std::make_shared<OpenDirectory>(node))}));
+  return Bytes(
+      EncodeOpen({.handle = directories_.Add(std::make_shared<OpenDirectory>(node, pages_))}));
 }
 
 Filesystem::DirectoryRef Filesystem::FindDirectory(const Request& request, std::uint64_t handle) {
   if (DirectoryRef directory = directories_.Find(handle)) return directory;
   const NodeRef node = nodes_.Find(request.node);
   if (!node || !node->is_directory()) return nullptr;
-  return directories_.Restore(handle, std::make_shared<OpenDirectory>(node));
+  return directories_.Restore(handle, std::make_shared<OpenDirectory>(node, pages_));
 }
 
-bool Filesystem::AddEntry(const OpenDirectory& directory, const Entry& entry,
-                          const Freshness& freshness, DirectoryReply& reply, std::uint64_t offset,
-                          bool plus) {
-  const bool is_hidden = entry.name == OwnFiles::kDirectory && directory.node->id == kRootNode;
-  if (is_hidden || entry.name.size() > kNameMax) return true;  // Left out.
-  const std::string path = Below(directory.node->path, entry.name);
-  const DirectoryReply::Place place{.ino = InodeOf(path),
-                                    .is_directory = entry.attributes.type == FileType::kDirectory,
-                                    .offset = offset};
-  if (!plus) return reply.Add(entry.name, place);
-  if (!reply.FitsPlus(entry.name)) return false;
-  const std::optional<NodeReply> known = Known(path, Looked{entry.attributes, freshness});
-  return reply.AddPlus(entry.name, place, known.value_or(NodeReply{}), options_.ownership);
+bool Filesystem::AddEntry(const KnownNode& directory, const DirectoryPage& page, std::size_t index,
+                          DirectoryReply& reply, bool plus) {
+  const std::span<const std::byte> dirent = page.Dirent(index);
+  if (!plus || dirent.empty()) return reply.Add(dirent);
+  if (!reply.FitsPlus(dirent)) return false;
+  const Entry& entry = page.entry(index);
+  const std::optional<NodeReply> known =
+      Known(Below(directory.path, entry.name), Looked{entry.attributes, page.freshness()});
+  return reply.AddPlus(dirent, known.value_or(NodeReply{}), options_.ownership);
 }
 
 Answer Filesystem::Do(const Request& request, const ReadDirectoryCall& call, std::stop_token stop) {
@@ -387,18 +405,19 @@ Answer Filesystem::Do(const Request& request, const ReadDirectoryCall& call, std
   const std::string& path = directory->node->path;
   DirectoryReply reply(std::min(call.size, kRequestBytesMax));
   const auto add_dots = [&](std::string_view name, const std::string& of, std::uint64_t offset) {
-    const DirectoryReply::Place place{.ino = InodeOf(of), .is_directory = true, .offset = offset};
-    return call.plus ? reply.AddPlus(name, place, {}, options_.ownership) : reply.Add(name, place);
+    std::vector<std::byte> dirent;
+    AppendDirent(dirent, name, {.ino = InodeOf(of), .is_directory = true, .offset = offset});
+    return call.plus ? reply.AddPlus(dirent, {}, options_.ownership) : reply.Add(dirent);
   };
   bool fits = call.offset > 0 || add_dots(".", path, 1);
-  fits = fits && (call.offset > 1 || add_dots("..", ParentOf(path), Listing::kFirstOffset));
+  fits = fits && (call.offset > 1 || add_dots("..", ParentOf(path), DirectoryPage::kFirstOffset));
   if (fits) {
     const std::string url = path.empty() ? UrlOf("") : UrlOf(path + '/');
     const Status listed = directory->listing.Read(
         call.offset,
         [&](const std::string& after) { return client_.ListFor(url, after, Soon(), stop); },
-        [&](const Entry& entry, const Freshness& freshness, std::uint64_t offset) {
-          return AddEntry(*directory, entry, freshness, reply, offset, call.plus);
+        [&](const DirectoryPage& page, std::size_t index) {
+          return AddEntry(*directory->node, page, index, reply, call.plus);
         });
     // What was added the kernel must get; the error comes again with the next request.
     if (!listed.ok() && reply.empty()) return Failed(ErrnoOf(listed.error().code()));

@@ -18,8 +18,8 @@
 #include "client/buffer_pool.h"
 #include "client/client.h"
 #include "mount/backings.h"
+#include "mount/directory_pages.h"
 #include "mount/handles.h"
-#include "mount/kernel_channel.h"
 #include "mount/mount_stats.h"
 #include "mount/nodes.h"
 #include "mount/own_files.h"
@@ -27,6 +27,8 @@
 #include "mount/request.h"
 
 namespace forebay {
+
+class KernelChannel;
 
 struct FilesystemOptions {
   std::string root;  // The URL of the mounted directory, ending in '/'.
@@ -52,8 +54,8 @@ struct Answer {
 
 // Thread safety: safe; nothing but what is named here is shared by requests.
 // Memory: about 300 bytes a node, 64 KiB a handle that was just opened (8 MiB in all), a page of
-// 1,000 names a directory that is being listed, and, where the kernel does not read ahead, the
-// client's window a file that is being read.
+// 1,000 names a directory that is being listed, those of DirectoryPages, and, where the kernel does
+// not read ahead, the client's window a file that is being read.
 class Filesystem {
  public:
   // `client` and `table` outlive this. What the kernel knows from a process before this one is in
@@ -68,10 +70,13 @@ class Filesystem {
   void Recycle(Answer answer);
 
   void Forget(const ForgetCall& call);
-  std::size_t known_nodes() const { return nodes_.size(); }
-  // Has the kernel ask again for what it knows of names: of all if it can (`all_at_once`), else of
-  // 100,000 at most; the others it keeps for valid_max at most. It may wait for requests then.
-  void ForgetNames(KernelChannel& channel, bool all_at_once) const;
+  std::size_t known_nodes() const { return nodes_.size(); }  // With the root.
+  // Whether names are kept, here or by the kernel.
+  bool keeps_names() const { return known_nodes() > 1 || !pages_.empty(); }
+  // Forgets names, and has the kernel ask again for those it knows: for all if it can
+  // (`all_at_once`), else for 100,000 at most; the others it keeps for valid_max at most. It may
+  // wait for requests then.
+  void ForgetNames(KernelChannel& channel, bool all_at_once);
 
  private:
   struct Dispatch;
@@ -105,8 +110,8 @@ class Filesystem {
   Status ReadHead(OpenFile& file, std::stop_token stop);
   Result<std::size_t> ReadInto(OpenFile& file, const ReadCall& call, std::span<std::byte> buffer,
                                std::stop_token stop);
-  bool AddEntry(const OpenDirectory& directory, const Entry& entry, const Freshness& freshness,
-                DirectoryReply& reply, std::uint64_t offset, bool plus);
+  bool AddEntry(const KnownNode& directory, const DirectoryPage& page, std::size_t index,
+                DirectoryReply& reply, bool plus);
   Result<std::string> Xattr(const KnownNode& node, std::string_view name, std::stop_token stop);
 
   Client& client_;
@@ -114,6 +119,7 @@ class Filesystem {
   Nodes nodes_;
   Backings backings_;
   Handles<OpenFile> files_;
+  DirectoryPages pages_;
   Handles<OpenDirectory> directories_;
   BufferPool buffers_;
   std::atomic<std::size_t> head_bytes_ = 0;  // Of all open files.

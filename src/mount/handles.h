@@ -11,7 +11,8 @@
 
 namespace forebay {
 
-// Thread safety: safe. Numbers begin at `first` and never repeat.
+// Thread safety: safe. Numbers begin at `first` and never repeat. What is open may be null: it will
+// be needed later, or never.
 template <typename T>
 class Handles {
  public:
@@ -24,7 +25,7 @@ class Handles {
     return handle;
   }
 
-  // Null: there is no such handle.
+  // Null: there is no such handle, or nothing was needed yet.
   std::shared_ptr<T> Find(std::uint64_t handle) const EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     const auto found = open_.find(handle);
@@ -46,11 +47,13 @@ class Handles {
     return opened;
   }
 
-  // Opened by somebody else under this number. Returns what is open under it now.
+  // Opened under this number by somebody else, or later. Returns what is open under it now.
   std::shared_ptr<T> Restore(std::uint64_t handle, const std::shared_ptr<T>& opened)
       EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
-    return open_.try_emplace(handle, opened).first->second;
+    std::shared_ptr<T>& known = open_[handle];
+    if (!known) known = opened;
+    return known;
   }
 
  private:

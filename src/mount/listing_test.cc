@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace forebay {
 namespace {
 
+using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 // A directory of "000", "001", ... in pages of `page`.
@@ -40,30 +42,44 @@ class Directory {
 };
 
 struct ListingTest : testing::Test {
-  void StartAnew() { listing = std::make_unique<Listing>(); }
+  // As another process would, or with what was kept.
+  void StartAnew(bool with_pages = false) {
+    listing = nullptr;
+    if (!with_pages) pages = std::make_unique<DirectoryPages>(valid_max);
+    listing = std::make_unique<Listing>(*pages, node);
+  }
 
   // At most `most` names behind `offset`, which moves on.
   std::vector<std::string> Read(Directory& directory, std::uint64_t& offset, std::size_t most) {
     std::vector<std::string> names;
     status = listing->Read(
         offset, [&](const std::string& after) { return directory.Fetch(after); },
-        [&](const Entry& entry, const Freshness&, std::uint64_t behind) {
+        [&](const DirectoryPage& page, std::size_t index) {
           if (names.size() == most) return false;
-          names.push_back(entry.name);
-          offset = behind;
+          names.push_back(page.entry(index).name);
+          offset = page.OffsetBehind(index);
           return true;
         });
     return names;
   }
 
-  std::unique_ptr<Listing> listing = std::make_unique<Listing>();
+  std::vector<std::string> ReadAll(Directory& directory) {
+    std::uint64_t offset = DirectoryPage::kFirstOffset;
+    return Read(directory, offset, 1'000'000);
+  }
+
+  std::chrono::nanoseconds valid_max = 60s;
+  NodeRef node = std::make_shared<KnownNode>(
+      kRootNode, "", Attributes{.type = FileType::kDirectory, .version = ""});
+  std::unique_ptr<DirectoryPages> pages = std::make_unique<DirectoryPages>(valid_max);
+  std::unique_ptr<Listing> listing = std::make_unique<Listing>(*pages, node);
   Status status;
 };
 
 TEST_F(ListingTest, EveryEntryOnceWhateverTheSteps) {
   for (const std::size_t step : {1u, 3u, 4u, 7u, 100u}) {
     Directory directory(25, 4);
-    std::uint64_t offset = Listing::kFirstOffset;
+    std::uint64_t offset = DirectoryPage::kFirstOffset;
     std::vector<std::string> all;
     for (auto names = Read(directory, offset, step); !names.empty();
          names = Read(directory, offset, step)) {
@@ -78,7 +94,7 @@ TEST_F(ListingTest, EveryEntryOnceWhateverTheSteps) {
 
 TEST_F(ListingTest, AnOffsetFindsItsPlaceAgainAlsoInAnotherProcess) {
   Directory directory(25, 4);
-  std::uint64_t offset = Listing::kFirstOffset;
+  std::uint64_t offset = DirectoryPage::kFirstOffset;
   Read(directory, offset, 10);
   std::uint64_t later = offset;
   Read(directory, later, 10);
@@ -90,7 +106,7 @@ TEST_F(ListingTest, AnOffsetFindsItsPlaceAgainAlsoInAnotherProcess) {
 
 TEST_F(ListingTest, StartingOverAsksAgainOnlyIfItIsStale) {
   Directory directory(3, 4);
-  std::uint64_t offset = Listing::kFirstOffset;
+  std::uint64_t offset = DirectoryPage::kFirstOffset;
   Read(directory, offset, 10);
   offset = 0;
   Read(directory, offset, 10);
@@ -104,10 +120,72 @@ TEST_F(ListingTest, StartingOverAsksAgainOnlyIfItIsStale) {
   EXPECT_EQ(directory.fetched, 3);
 }
 
+TEST_F(ListingTest, WhatIsFreshIsNotFetchedAgainByAnother) {
+  Directory directory(25, 4);
+  const std::vector<std::string> all = ReadAll(directory);
+  EXPECT_EQ(directory.fetched, 7);
+  StartAnew(true);
+  EXPECT_EQ(ReadAll(directory), all);
+  EXPECT_EQ(directory.fetched, 7);
+  pages->Clear();
+  EXPECT_TRUE(pages->empty());
+  EXPECT_EQ(ReadAll(directory), all);
+  EXPECT_EQ(directory.fetched, 14);
+
+  valid_max = 0s;
+  StartAnew();
+  ReadAll(directory);
+  ReadAll(directory);
+  EXPECT_EQ(directory.fetched, 28);
+
+  valid_max = 10ms;
+  StartAnew();
+  ReadAll(directory);
+  const Deadline expired = Clock::now() + 2 * valid_max;
+  while (!Passed(expired)) std::this_thread::yield();
+  ReadAll(directory);
+  EXPECT_EQ(directory.fetched, 42);
+}
+
+TEST_F(ListingTest, WhatIsFetchedWhileAllIsForgottenIsNotKept) {
+  Directory directory(3, 4);
+  std::uint64_t offset = DirectoryPage::kFirstOffset;
+  const Status read = listing->Read(
+      offset,
+      [&](const std::string& after) {
+        Result<ListedPage> listed = directory.Fetch(after);
+        pages->Clear();
+        return listed;
+      },
+      [](const DirectoryPage&, std::size_t) { return true; });
+  EXPECT_TRUE(read.ok());
+  EXPECT_TRUE(pages->empty());
+}
+
+TEST_F(ListingTest, PagesOfOtherDirectoriesAndNumbersAreOthers) {
+  Directory directory(3, 4);
+  ReadAll(directory);
+  node = std::make_shared<KnownNode>(kRootNode + 1, "below",
+                                     Attributes{.type = FileType::kDirectory, .version = ""});
+  StartAnew(true);
+  Directory below(2, 4);
+  EXPECT_EQ(ReadAll(below).size(), 2u);
+  const auto fetch = [&](const std::string& after) { return below.Fetch(after); };
+  EXPECT_EQ(pages->Get(*node, 1, "", fetch).value()->number(), 1u);
+  EXPECT_EQ(below.fetched, 2);
+}
+
+TEST_F(ListingTest, NoMoreThanSomePagesAreKept) {
+  Directory directory(1'000, 10);
+  ReadAll(directory);
+  ReadAll(directory);
+  EXPECT_EQ(directory.fetched, 200);  // The last ones were kept; the first ones were gone.
+}
+
 TEST_F(ListingTest, AnErrorIsHandedOnAndForgotten) {
   Directory directory(3, 4);
   directory.fails = true;
-  std::uint64_t offset = Listing::kFirstOffset;
+  std::uint64_t offset = DirectoryPage::kFirstOffset;
   Read(directory, offset, 10);
   EXPECT_EQ(status.error().code(), Code::kUnavailable);
   directory.fails = false;
@@ -116,7 +194,7 @@ TEST_F(ListingTest, AnErrorIsHandedOnAndForgotten) {
 
 TEST_F(ListingTest, AnEmptyDirectoryAndANonsenseOffset) {
   Directory empty(0, 4);
-  std::uint64_t offset = Listing::kFirstOffset;
+  std::uint64_t offset = DirectoryPage::kFirstOffset;
   EXPECT_TRUE(Read(empty, offset, 10).empty());
   EXPECT_TRUE(status.ok());
   Directory directory(3, 4);

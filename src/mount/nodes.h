@@ -43,6 +43,8 @@ struct KnownNode {
 
   // The kernel may have pages that were read before the version's tag was settled.
   std::atomic<bool> has_young_pages = false;
+  // It was given all bytes, by such a tag, and may have them still.
+  std::atomic<bool> is_with_kernel = false;
   NodeOpens opens;
 };
 using NodeRef = std::shared_ptr<KnownNode>;

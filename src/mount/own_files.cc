@@ -90,9 +90,10 @@ Reply OwnFiles::List(const ReadDirectoryCall& call) const {
   const auto add = [&](std::string_view name, const std::string& path, bool is_directory,
                        std::uint64_t offset) {
     if (offset <= call.offset) return true;
-    const DirectoryReply::Place place{
-        .ino = InodeOf(path), .is_directory = is_directory, .offset = offset};
-    return call.plus ? reply.AddPlus(name, place, {}, ownership_) : reply.Add(name, place);
+    std::vector<std::byte> dirent;
+    AppendDirent(dirent, name,
+                 {.ino = InodeOf(path), .is_directory = is_directory, .offset = offset});
+    return call.plus ? reply.AddPlus(dirent, {}, ownership_) : reply.Add(dirent);
   };
   std::uint64_t offset = 0;
   bool fits = add(".", std::string(kDirectory), true, ++offset);

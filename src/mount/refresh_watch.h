@@ -21,7 +21,7 @@ class RefreshWatch {
   struct Care {
     // A number that is another one after each change. kNotFound is an answer, too: it is gone.
     std::function<Result<std::uint64_t>(Deadline, std::stop_token)> ask;
-    std::function<bool()> is_idle;  // The kernel keeps no names: nobody is asked again.
+    std::function<bool()> is_idle;  // No names are kept: nobody is asked again.
     // Also at the first answer if the kernel keeps names by then, maybe for another process.
     std::function<void()> forget;
   };

@@ -154,43 +154,41 @@ std::vector<std::byte> EncodeXattrSize(std::size_t size) {
   return VectorOf(out);
 }
 
-void DirectoryReply::Append(std::span<const std::byte> bytes) {
-  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-}
-
-void DirectoryReply::AppendEntry(std::string_view name, const Place& place) {
+void AppendDirent(std::vector<std::byte>& bytes, std::string_view name, const DirentPlace& place) {
   constexpr std::uint32_t kTypeShift = 12;  // DT_DIR is S_IFDIR >> 12.
   fuse_dirent entry{};
   entry.ino = place.ino;
   entry.off = place.offset;
   entry.namelen = static_cast<std::uint32_t>(name.size());
   entry.type = (place.is_directory ? S_IFDIR : S_IFREG) >> kTypeShift;
-  const std::size_t begin = bytes_.size();
-  Append(BytesOfStruct(entry));
-  bytes_.resize(begin + offsetof(fuse_dirent, name));  // Whatever padding the struct has.
-  Append(std::as_bytes(std::span(name)));
-  bytes_.resize(begin + FUSE_DIRENT_ALIGN(bytes_.size() - begin));
+  constexpr std::size_t kNameAt = offsetof(fuse_dirent, name);  // sizeof has padding after it.
+  const std::size_t begin = bytes.size();
+  bytes.resize(begin + FUSE_DIRENT_ALIGN(kNameAt + name.size()));
+  std::memcpy(bytes.data() + begin, &entry, kNameAt);
+  std::memcpy(bytes.data() + begin + kNameAt, name.data(), name.size());
 }
 
-bool DirectoryReply::Add(std::string_view name, const Place& place) {
-  const std::size_t bytes = FUSE_DIRENT_ALIGN(offsetof(fuse_dirent, name) + name.size());
-  if (bytes_.size() + bytes > bytes_max_) return false;
-  AppendEntry(name, place);
+void DirectoryReply::Append(std::span<const std::byte> bytes) {
+  if (bytes_.capacity() == 0) bytes_.reserve(bytes_max_);
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+}
+
+bool DirectoryReply::Add(std::span<const std::byte> dirent) {
+  if (bytes_.size() + dirent.size() > bytes_max_) return false;
+  Append(dirent);
   return true;
 }
 
-bool DirectoryReply::FitsPlus(std::string_view name) const {
-  const std::size_t bytes =
-      sizeof(fuse_entry_out) + FUSE_DIRENT_ALIGN(offsetof(fuse_dirent, name) + name.size());
-  return bytes_.size() + bytes <= bytes_max_;
+bool DirectoryReply::FitsPlus(std::span<const std::byte> dirent) const {
+  return bytes_.size() + sizeof(fuse_entry_out) + dirent.size() <= bytes_max_;
 }
 
-bool DirectoryReply::AddPlus(std::string_view name, const Place& place, const NodeReply& reply,
+bool DirectoryReply::AddPlus(std::span<const std::byte> dirent, const NodeReply& reply,
                              const Ownership& ownership) {
-  if (!FitsPlus(name)) return false;
+  if (!FitsPlus(dirent)) return false;
   const fuse_entry_out entry = reply.node == 0 ? fuse_entry_out{} : EntryOf(reply, ownership);
   Append(BytesOfStruct(entry));
-  AppendEntry(name, place);
+  Append(dirent);
   return true;
 }
 

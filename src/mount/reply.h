@@ -66,34 +66,34 @@ std::vector<std::byte> EncodeOpen(const OpenReply& reply);
 std::vector<std::byte> EncodeStatFs(const MountedSize& totals);
 std::vector<std::byte> EncodeXattrSize(std::size_t size);
 
+// A name in a directory.
+struct DirentPlace {
+  std::uint64_t ino = 0;
+  bool is_directory = false;
+  std::uint64_t offset = 0;  // What is read next begins after the entry at this.
+};
+void AppendDirent(std::vector<std::byte>& bytes, std::string_view name, const DirentPlace& place);
+
 // Entries of a directory, as many as fit.
 //
 // Thread safety: none.
 class DirectoryReply {
  public:
-  // What is read next begins after the entry at `offset`.
-  struct Place {
-    std::uint64_t ino = 0;
-    bool is_directory = false;
-    std::uint64_t offset = 0;
-  };
-
   explicit DirectoryReply(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // False: there is no room for it.
-  bool Add(std::string_view name, const Place& place);
+  // `dirent` is AppendDirent's. False: there is no room for it.
+  bool Add(std::span<const std::byte> dirent);
   // With attributes. Without a node the kernel learns the name alone.
-  bool AddPlus(std::string_view name, const Place& place, const NodeReply& reply,
+  bool AddPlus(std::span<const std::byte> dirent, const NodeReply& reply,
                const Ownership& ownership);
-  // Whether AddPlus of this name would fit.
-  bool FitsPlus(std::string_view name) const;
+  // Whether AddPlus of it would fit.
+  bool FitsPlus(std::span<const std::byte> dirent) const;
 
   bool empty() const { return bytes_.empty(); }
   std::vector<std::byte> Take() && { return std::move(bytes_); }
 
  private:
   void Append(std::span<const std::byte> bytes);
-  void AppendEntry(std::string_view name, const Place& place);
 
   const std::size_t bytes_max_;
   std::vector<std::byte> bytes_;

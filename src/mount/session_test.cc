@@ -15,6 +15,7 @@
 
 #include "base/deadline.h"
 #include "base/temporary_directory.h"
+#include "base/wall_clock.h"
 #include "mount/fuse_connection.h"
 
 namespace forebay {
@@ -97,6 +98,14 @@ class SessionTest : public testing::Test {
     auto [answered, reply] = Receive();
     EXPECT_EQ(answered, unique);
     return reply;
+  }
+  // Until what is written to `name` later cannot be taken for what is there now.
+  void AwaitSettled(const std::string& name) {
+    const std::string url = "file://" + directory_ + "/" + name;
+    const Result<Attributes> attributes = client_->Stat(url, Clock::now() + 10s, {});
+    ASSERT_TRUE(attributes.ok());
+    const std::int64_t settled = SettledAtNanoseconds(attributes.value());
+    while (WallClockNanoseconds() < settled) std::this_thread::yield();
   }
   fuse_entry_out LookUp(const std::string& name) {
     return Ask(FUSE_LOOKUP, 1, name + '\0').As<fuse_entry_out>();
@@ -189,6 +198,40 @@ TEST_F(SessionTest, AReplacedFileIsAnotherNodeAndTheOldOneIsStale) {
   EXPECT_NE(now.nodeid, old);
   EXPECT_EQ(now.attr.ino, InodeOf("small"));
   EXPECT_EQ(Read(now.nodeid, 1, 0, 4096).body, "other bytes\n");
+}
+
+// What the kernel was given of a file nobody is asked for when it is opened again. If it has it no
+// more, that is found out by a read, and once.
+TEST_F(SessionTest, WhatTheKernelHasIsOpenedWithoutAQuestion) {
+  AwaitSettled("small");
+  const std::uint64_t node = LookUp("small").nodeid;
+  const auto open = [&] { return Ask(FUSE_OPEN, node, TextOf(fuse_open_in{})); };
+  const std::uint64_t first = open().As<fuse_open_out>().fh;
+  EXPECT_EQ(Read(node, first, 0, 3).body, "hel");
+  const std::uint64_t one = client_->source_bytes().upstream;
+  EXPECT_GT(one, 0u);
+  open();
+  EXPECT_EQ(client_->source_bytes().upstream, 2 * one);  // A part of it was not all.
+  EXPECT_EQ(Read(node, first, 0, 4096, O_DIRECT).body, "hello\n");
+  const std::uint64_t before = client_->source_bytes().upstream;
+  open();
+  EXPECT_GT(client_->source_bytes().upstream, before);  // Past the kernel's pages is not in them.
+
+  EXPECT_EQ(Read(node, open().As<fuse_open_out>().fh, 0, 4096).body, "hello\n");
+  const std::uint64_t all = client_->source_bytes().upstream;
+  const auto again = open().As<fuse_open_out>();
+  EXPECT_NE(again.open_flags & FOPEN_KEEP_CACHE, 0u);
+  EXPECT_EQ(client_->source_bytes().upstream, all);
+  EXPECT_EQ(Read(node, again.fh, 2, 3).body, "llo");  // It was dropped.
+  fuse_release_in release{};
+  release.fh = again.fh;
+  EXPECT_EQ(Ask(FUSE_RELEASE, node, TextOf(release)).error, 0);
+
+  const auto last = open().As<fuse_open_out>();
+  Write("small", "other bytes\n");
+  EXPECT_EQ(open().error, 0);
+  EXPECT_EQ(Read(node, last.fh, 0, 4096).error, ESTALE);
+  EXPECT_EQ(open().error, ESTALE);
 }
 
 // What was read when it was opened is all of it, in however many parts the kernel asks for it.

@@ -85,10 +85,11 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
 
         def seen(at):
             return [(at / name).stat().st_size if (at / name).exists() else None
-                    for name in ("f", "d/g", "d/gone")] + [at.stat().st_mtime_ns]
+                    for name in ("f", "d/g", "d/gone")] + [sorted(os.listdir(at)),
+                                                           at.stat().st_mtime_ns]
 
         def await_all(expected):
-            expected.append(root.stat().st_mtime_ns)
+            expected += [sorted(os.listdir(root)), root.stat().st_mtime_ns]
             for at in processes:
                 harness.wait_until(lambda at=at: seen(at) == expected, f"{at}: {expected}",
                                    timeout=group_case.PROMPT_S)
@@ -98,7 +99,7 @@ class OfAGroup(group_case.GroupTest, mount_case.MountTest):
             (root / "d/g").write_bytes(b"22")
             (root / "d/gone").unlink()
             (root / "new").write_bytes(b"")
-            self.assertEqual(seen(self.at)[:3], [1, 1, 1])  # The bound is 60 s.
+            self.assertEqual(seen(self.at)[:-1], [1, 1, 1, ["d", "f"]])  # The bound is 60 s.
             self.ok("dataset", "refresh", "d")
             await_all([2, 2, None])
             self.assertEqual(os.fstat(file.fileno()).st_size, 1)

@@ -39,8 +39,10 @@ void CheckRequest(std::span<const std::byte> bytes, const Request& request) {
     constexpr std::size_t kEntries = 100;
     constexpr std::size_t kWord = 8;
     forebay::DirectoryReply reply(read->size % forebay::kRequestBytesMax);
+    std::vector<std::byte> dirent;
+    forebay::AppendDirent(dirent, "name", {});
     for (std::size_t i = 0; i < kEntries; ++i) {
-      const bool added = read->plus ? reply.AddPlus("name", {}, {}, {}) : reply.Add("name", {});
+      const bool added = read->plus ? reply.AddPlus(dirent, {}, {}) : reply.Add(dirent);
       if (!added) break;
     }
     const auto encoded = std::move(reply).Take();
