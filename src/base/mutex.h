@@ -19,6 +19,7 @@
 #define REQUIRES(...) FOREBAY_ANNOTATE(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) FOREBAY_ANNOTATE(locks_excluded(__VA_ARGS__))
 #define ACQUIRE(...) FOREBAY_ANNOTATE(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) FOREBAY_ANNOTATE(try_acquire_capability(__VA_ARGS__))
 #define RELEASE(...) FOREBAY_ANNOTATE(release_capability(__VA_ARGS__))
 #define NO_THREAD_SAFETY_ANALYSIS FOREBAY_ANNOTATE(no_thread_safety_analysis)
 
@@ -27,6 +28,7 @@ namespace forebay {
 class CAPABILITY("mutex") Mutex {
  public:
   void Lock() ACQUIRE() { mutex_.lock(); }
+  [[nodiscard]] bool TryLock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() RELEASE() { mutex_.unlock(); }
 
  private:

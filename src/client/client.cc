@@ -117,7 +117,8 @@ Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
   const AimdOptions pace{.start = has_pool ? std::min(kUpstreamStart, most) : most, .cap = most};
   const ChannelOptions channels{.reader_id = reader_id,
                                 .block_bytes = in_group ? 0 : file.block_bytes,
-                                .endpoint = in_group ? "" : upstream.value().endpoint};
+                                .endpoint = in_group ? "" : upstream.value().endpoint,
+                                .receivers = std::make_shared<Receivers>()};
   auto state = std::unique_ptr<State>(new State{
       .backends = {.limits = {.window_bytes_max = options.window_bytes_max,
                               .stall_patience = options.stall_patience},

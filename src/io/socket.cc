@@ -59,15 +59,6 @@ void Tune(int fd, bool tcp) {
       setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCubic.data(), kCubic.size());
 }
 
-// Wake a reader of a large run only for this much. Source: performance.md, b: -90 % wake-ups.
-constexpr std::size_t kWakeBytes = 256 << 10;
-// Below this a run comes in a packet or two.
-constexpr std::size_t kLargeBytes = 8 << 10;
-
-int WakeAt(std::size_t left) {
-  return static_cast<int>(std::min(left, kWakeBytes));
-}
-
 struct Resolved {
   sockaddr_storage storage{};
   socklen_t length = 0;
@@ -306,31 +297,21 @@ Deadline NoDeadline() {
 }
 
 Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline) {
-  bool waits_for_more = false;
-  Status status;
   while (!bytes.empty()) {
     const ssize_t received = recv(fd, bytes.data(), bytes.size(), 0);
     if (received > 0) {
       bytes = bytes.subspan(static_cast<std::size_t>(received));
     } else if (received == 0) {
-      status = Error(Code::kUnavailable, "the peer closed the connection");
-      break;
+      return Error(Code::kUnavailable, "the peer closed the connection");
     } else if (errno == EAGAIN) {
-      if (bytes.size() >= kLargeBytes || waits_for_more) {
-        SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, WakeAt(bytes.size()));
-        waits_for_more = true;
-      }
       if (!WaitFor(fd, /*writable=*/false, deadline) && Passed(deadline)) {
-        status = Error(Code::kDeadlineExceeded, "receive: the peer sends nothing");
-        break;
+        return Error(Code::kDeadlineExceeded, "receive: the peer sends nothing");
       }
     } else if (errno != EINTR) {
-      status = SystemError("receive", errno);
-      break;
+      return SystemError("receive", errno);
     }
   }
-  if (waits_for_more) SetOption(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
-  return status;
+  return {};
 }
 
 }  // namespace forebay

@@ -17,16 +17,20 @@ namespace {
 // A worker that takes no request frame for this long is gone or stopped.
 constexpr std::chrono::seconds kWriteTimeout{2};
 constexpr std::chrono::seconds kGreetTimeout{5};
-// A frame on its way ends by itself within this, unless the link or the worker has stalled.
-constexpr std::chrono::milliseconds kCancelPatience{50};
 // An acknowledgement goes out on its own after so many data frames, or when for so long nothing was
 // sent that could carry it.
 constexpr std::uint64_t kUnacknowledgedMax = 32;
 // Until then the worker may not use the slots again: in a small tier it has few others.
 constexpr std::chrono::milliseconds kAcknowledgeDelay{100};
+// With less than this to acknowledge the next request is likely to be in time to do it: a frame of
+// its own costs both ends as much as a small block.
+constexpr std::uint64_t kLittleBytes = 256 << 10;
+constexpr std::chrono::milliseconds kAcknowledgeLittleDelay{1000};
 // Of a long run, so much is received before it is handed on: it stays in a cache until then.
 constexpr std::uint32_t kDestinationBytes = 1 << 20;
 static_assert(kDestinationBytes % kGranuleBytes == 0);
+// ... in pieces, each compared with its checksums while it is in the processor's cache.
+constexpr std::size_t kPieceBytes = 4 * kGranuleBytes;
 
 // A refusal at the greeting keeps its code: another worker will refuse as well. Everything else is
 // this connection's trouble, whatever the system calls it.
@@ -39,15 +43,23 @@ Error ConnectionBroke(const Address& address, const Error& why, bool refused) {
 }  // namespace
 
 Channel::Channel(Address address, ChannelOptions options)
-    : address_(std::move(address)), options_(std::move(options)) {}
+    : address_(std::move(address)),
+      options_(std::move(options)),
+      receivers_(options_.receivers ? options_.receivers : std::make_shared<Receivers>()) {}
 
 Channel::~Channel() {
+  {
+    MutexLock lock(mutex_);
+    closing_ = true;
+  }
   threads_.RequestStop();
   {
     MutexLock lock(write_mutex_);
     if (fd_) shutdown(fd_.get(), SHUT_RDWR);
   }
   threads_.StopAndJoin();
+  receivers_->Remove(*this);
+  EndConnection(ConnectionBroke(address_, Error(Code::kCancelled, "asked to stop"), false));
 }
 
 LoadReport Channel::load() const {
@@ -84,14 +96,11 @@ Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, 
     connection = connected_;
     if (connection == 0) {
       unsent_.emplace_back(header, std::move(body));
-      if (!running_) {
-        running_ = true;
-        threads_.Run("channel", [this](std::stop_token stop) { Run(stop); });
-      }
+      if (!opening_) StartOpening();
       return id;
     }
   }
-  // Should the connection break just now, the receiver thread ends the call: it is registered.
+  // Should the connection break just now, whoever sees it ends the call: it is registered.
   Write(connection, header, body);
   return id;
 }
@@ -99,8 +108,12 @@ Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, 
 // Writes to connection number `connection`; if that is gone, so is whom the frame was for.
 void Channel::Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body) {
   MutexLock lock(write_mutex_);
-  if (!fd_ || connection != fd_connection_) return;
+  if (fd_ && connection == fd_connection_) WriteHeld(header, body);
+}
+
+void Channel::WriteHeld(FrameHeader header, std::span<const std::byte> body) {
   header.epoch = epoch_.load();
+  acknowledged_bytes_ = received_bytes_.load();  // First: of no more than is acknowledged.
   header.acked = received_.load();
   acknowledged_ = header.acked;
   header.body_bytes = static_cast<std::uint32_t>(body.size());
@@ -109,7 +122,7 @@ void Channel::Write(std::uint64_t connection, FrameHeader header, std::span<cons
   if (!SendAll(fd_.get(), std::span(parts).first(body.empty() ? 1 : 2),
                Clock::now() + kWriteTimeout)
            .ok()) {
-    shutdown(fd_.get(), SHUT_RDWR);  // The receiver thread sees it and ends all calls.
+    shutdown(fd_.get(), SHUT_RDWR);  // Whoever receives sees it and ends all calls.
   }
 }
 
@@ -130,9 +143,10 @@ void Channel::Cancel(CallId id) {
     MutexLock lock(mutex_);
     const auto found = calls_.find(id);
     if (found == calls_.end()) return;
-    if (found->second.state != CallState::kWaiting) {
+    if (found->second.in_use) {
       found->second.cancelled = true;
-      return AwaitEnd(id);
+      while (calls_.contains(id)) changed_.Wait(mutex_);
+      return;
     }
     calls_.erase(found);
     std::erase_if(unsent_, [id](const auto& frame) { return frame.first.request_id == id; });
@@ -144,65 +158,48 @@ void Channel::Cancel(CallId id) {
   Write(connection, header, {});
 }
 
-// The frame that is arriving may end by itself; if it stalls, the connection has to go.
-void Channel::AwaitEnd(CallId id) {
-  const Deadline patience = Clock::now() + kCancelPatience;
-  while (calls_.contains(id) && !Passed(patience)) changed_.WaitUntil(mutex_, patience);
-  if (!calls_.contains(id)) return;
-  if (calls_.at(id).state == CallState::kReceiving) {
-    MutexLock lock(write_mutex_);
-    if (fd_) shutdown(fd_.get(), SHUT_RDWR);
-  }
-  while (calls_.contains(id)) changed_.Wait(mutex_);
+// In the background; what is to be sent meanwhile waits in unsent_.
+void Channel::StartOpening() {
+  if (closing_) return;
+  opening_ = true;
+  threads_.Run("connect", [this](std::stop_token stop) {
+    if (Status status = Open(stop); !status.ok()) {
+      EndConnection(ConnectionBroke(address_, status.error(), refused_));
+    }
+  });
 }
 
-// The receiver thread: one connection after another, as long as there are calls.
-void Channel::Run(std::stop_token stop) {
-  while (true) {
-    Status ended = Open(stop);
-    int fd = -1;
-    {
-      MutexLock lock(write_mutex_);
-      fd = fd_.get();
-    }
-    if (ended.ok()) ended = ReceiveFrames(fd, stop);
-    if (ended.ok()) return;  // Idle.
-    FailAll(ConnectionBroke(address_, ended.error(), refused_));
-    MutexLock lock(mutex_);
-    if (calls_.empty()) {
-      running_ = false;
-      return;
-    }
-    // Begun since the connection broke: they deserve one of their own.
-  }
-}
-
-Status Channel::Open(std::stop_token stop) {
+Status Channel::Open(const std::stop_token& stop) {
+  refused_ = false;
   Result<UniqueFd> connected = Connect(address_, Clock::now() + options_.connect_timeout, stop);
   if (!connected.ok()) return std::move(connected).error();
-  const int fd = connected.value().get();
+  receiving_fd_ = connected.value().get();
+  stream_ = FrameStream();
+  run_.reset();
   std::uint64_t connection = 0;
   {
     MutexLock lock(write_mutex_);
     fd_ = std::move(connected).value();
     connection = ++fd_connection_;
-    received_ = 0;
-    acknowledged_ = 0;
+    received_ = acknowledged_ = 0;
+    received_bytes_ = acknowledged_bytes_ = 0;
   }
-  refused_ = false;
-  if (Status status = Greet(fd, connection, stop); !status.ok()) return status;
+  // Whoever asks to stop after this shuts the connection down.
+  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
+  if (Status status = Greet(receiving_fd_, connection); !status.ok()) return status;
   // Frames that waited for the connection go first; later ones may overtake the last of them.
   std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent;
   {
     MutexLock lock(mutex_);
     unsent.swap(unsent_);
     connected_ = connection;
+    opening_ = false;
   }
   for (const auto& [header, body] : unsent) Write(connection, header, body);
-  return {};
+  return receivers_->Add(receiving_fd_, *this, Clock::now() + options_.idle_timeout);
 }
 
-Status Channel::Greet(int fd, std::uint64_t connection, std::stop_token stop) {
+Status Channel::Greet(int fd, std::uint64_t connection) {
   Hello hello;
   hello.version_min = kProtocolVersionMin;
   hello.version_max = kProtocolVersion;
@@ -215,7 +212,6 @@ Status Channel::Greet(int fd, std::uint64_t connection, std::stop_token stop) {
   const Deadline deadline = Clock::now() + kGreetTimeout;
   FrameHeaderBytes bytes;
   if (Status status = ReceiveExactly(fd, bytes, deadline); !status.ok()) return status;
-  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
   const Result<FrameHeader> answer = DecodeFrameHeader(bytes);
   if (!answer.ok()) return answer.error();
   std::vector<std::byte> body(answer.value().body_bytes);
@@ -232,76 +228,88 @@ Status Channel::Greet(int fd, std::uint64_t connection, std::stop_token stop) {
   return {};
 }
 
-Status Channel::ReceiveFrames(int fd, std::stop_token stop) {
-  std::vector<std::byte> body;
-  while (true) {
-    const bool owes = received_ != acknowledged_;
-    FrameHeaderBytes bytes;
-    const Result<bool> came =
-        ReceiveHeader(fd, bytes, Clock::now() + (owes ? kAcknowledgeDelay : options_.idle_timeout));
-    if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
-    if (!came.ok()) return came.error();
-    if (!came.value()) {
-      if (owes) {
-        Acknowledge();
-      } else if (CloseIfIdle()) {
-        return {};
-      }
-      continue;
-    }
-    const Result<FrameHeader> header = DecodeFrameHeader(bytes);
-    if (!header.ok()) return header.error();
-    body.resize(header.value().body_bytes);
-    if (Status status = ReceiveExactly(fd, body, NoDeadline()); !status.ok()) return status;
-    if (Status status = Dispatch(fd, header.value(), body); !status.ok()) return status;
+// Ends all calls of the connection, and of the one that could not be opened.
+void Channel::EndConnection(const Error& error) {
+  std::vector<CallId> ids;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, call] : calls_) ids.push_back(id);
+    unsent_.clear();
+    connected_ = 0;
+    opening_ = true;  // Not before this is done.
+    MutexLock write_lock(write_mutex_);
+    fd_.Reset();
   }
-}
-
-// False: no frame has begun by `until`.
-Result<bool> Channel::ReceiveHeader(int fd, FrameHeaderBytes& bytes, Deadline until) {
-  std::size_t received = 0;
-  while (received == 0) {
-    const ssize_t got = recv(fd, bytes.data(), bytes.size(), 0);
-    if (got == 0) return Error(Code::kUnavailable, "the worker closed the connection");
-    if (got > 0) {
-      received = static_cast<std::size_t>(got);
-    } else if (errno == EAGAIN) {
-      if (!WaitFor(fd, /*writable=*/false, until) && Passed(until)) return false;
-    } else if (errno != EINTR) {
-      return Error(Code::kUnavailable, std::strerror(errno));
-    }
+  for (const CallId id : ids) {
+    BlockReceiver::Outcome outcome;
+    outcome.status = error;
+    outcome.load = load();
+    Finish(id, std::move(outcome));
   }
-  if (Status status = ReceiveExactly(fd, std::span(bytes).subspan(received), NoDeadline());
-      !status.ok()) {
-    return std::move(status).error();
-  }
-  return true;
+  MutexLock lock(mutex_);
+  opening_ = false;
+  // Begun since: they deserve a connection of their own.
+  if (!unsent_.empty()) StartOpening();
 }
 
 bool Channel::CloseIfIdle() {
   MutexLock lock(mutex_);
   if (!calls_.empty()) return false;
+  if (!write_mutex_.TryLock()) return false;
   connected_ = 0;
-  running_ = false;
-  MutexLock write_lock(write_mutex_);
   fd_.Reset();
+  write_mutex_.Unlock();
   return true;
 }
 
-// Readers that have all they want say so, or the worker could not reuse the slots in place.
-void Channel::Acknowledge() {
-  FrameHeader header;
-  header.type = FrameType::kAck;
-  Write(Connected(), header, {});
+std::optional<Deadline> Channel::Receive(bool readable) {
+  if (readable) {
+    const Status status = stream_.Receive(receiving_fd_, *this);
+    // Until there is more, its call can be cancelled.
+    if (run_ && run_->receiver != nullptr) {
+      Release(run_->id);
+      run_->receiver = nullptr;
+    }
+    if (!status.ok()) {
+      // Nobody may wait here for whom a full socket keeps from letting go of it.
+      shutdown(receiving_fd_, SHUT_RDWR);
+      EndConnection(ConnectionBroke(address_, status.error(), false));
+      return std::nullopt;
+    }
+  } else if (received_ != acknowledged_) {
+    Acknowledge();
+  } else if (CloseIfIdle()) {
+    return std::nullopt;
+  }
+  return Clock::now() + Patience();
 }
 
-Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body) {
+// How long after now something is to be done, if nothing comes.
+std::chrono::milliseconds Channel::Patience() const {
+  if (received_ == acknowledged_) return options_.idle_timeout;
+  const bool little = received_bytes_ - acknowledged_bytes_ < kLittleBytes;
+  return little ? kAcknowledgeLittleDelay : kAcknowledgeDelay;
+}
+
+// Readers that have all they want say so, or the worker could not reuse the slots in place. Does
+// not wait: who is writing takes the news along, and to whom nothing can be sent it is told later.
+void Channel::Acknowledge() {
+  if (!write_mutex_.TryLock()) return;
+  if (fd_ && WaitFor(fd_.get(), /*writable=*/true, Deadline::min())) {
+    FrameHeader header;
+    header.type = FrameType::kAck;
+    WriteHeld(header, {});
+  }
+  write_mutex_.Unlock();
+}
+
+Status Channel::Head(const FrameHeader& header, std::span<const std::byte> body) {
   last_heard_ = Clock::now();
   if (Status status = Heard(header, body); !status.ok()) return status;
   if (header.type == FrameType::kPong && header.request_id == 0) return {};
   queue_depth_ = header.queue_depth;
   if (header.holders > 0) holders_ = header.holders;
-  if (header.type == FrameType::kBlockData) return ReceiveData(fd, header, body);
+  if (header.type == FrameType::kBlockData) return BeginRun(header, body);
   if (header.payload_bytes != 0) return Error(Code::kInvalidArgument, "payload on another frame");
   BlockReceiver::Outcome outcome;
   outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
@@ -315,107 +323,113 @@ Status Channel::Dispatch(int fd, const FrameHeader& header, std::span<const std:
   return Answer(header, body);
 }
 
-// In pieces, each checked while it is in the processor's cache, and so that a long run on a slow
-// link shows that the worker lives. `*intact` says whether all granules matched.
-Status Channel::ReceivePayload(int fd, std::span<std::byte> space,
-                               std::span<const std::uint32_t> checksums, bool* intact) {
-  constexpr std::size_t kGranulesAPiece = 4;
-  *intact = true;
-  while (!space.empty()) {
-    const std::span<std::byte> piece =
-        space.first(std::min<std::size_t>(space.size(), kGranulesAPiece * kGranuleBytes));
-    if (Status status = ReceiveExactly(fd, piece, NoDeadline()); !status.ok()) return status;
-    last_heard_ = Clock::now();
-    const std::size_t granules = GranulesOf(piece.size());
-    *intact = *intact && std::ranges::equal(GranuleChecksums(piece), checksums.first(granules));
-    checksums = checksums.subspan(granules);
-    space = space.subspan(piece.size());
-  }
-  return {};
-}
-
-Status Channel::Discard(int fd, std::uint32_t bytes) {
-  constexpr std::uint32_t kPiece = 64 << 10;
-  std::vector<std::byte> piece(std::min(bytes, kPiece));
-  while (bytes > 0) {
-    const std::uint32_t length = std::min(bytes, kPiece);
-    if (Status status = ReceiveExactly(fd, std::span(piece).first(length), NoDeadline());
-        !status.ok()) {
-      return status;
-    }
-    bytes -= length;
-  }
-  return {};
-}
-
-// What the receiver has refused, and what comes after damage, is dropped; `*outcome` says why.
-Status Channel::ReceiveRun(int fd, BlockReceiver* receiver, const BlockData& run,
-                           std::uint32_t length, Status* outcome) {
-  std::span<const std::uint32_t> checksums = run.checksums;
-  for (std::uint32_t done = 0; done < length;) {
-    const std::uint32_t part = std::min(length - done, kDestinationBytes);
-    std::span<std::byte> space;
-    if (receiver != nullptr) space = receiver->Destination(run.offset + done, part);
-    if (space.size() != part) {
-      *outcome = Error(Code::kInternal, "the worker sent bytes that were not asked for");
-      return Discard(fd, length - done);
-    }
-    bool intact = false;
-    const std::span<const std::uint32_t> expected = checksums.first(GranulesOf(part));
-    if (Status status = ReceivePayload(fd, space, expected, &intact); !status.ok()) return status;
-    done += part;
-    if (!intact) {
-      *outcome = Error(Code::kCorrupt, "bytes do not match their checksum");
-      return Discard(fd, length - done);
-    }
-    receiver->Received(run.offset + done - part, part, expected);
-    checksums = checksums.subspan(expected.size());
-  }
-  return {};
-}
-
-Status Channel::ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body) {
-  Result<BlockData> decoded = DecodeBlockData(body);
-  if (!decoded.ok()) return std::move(decoded).error();
-  const BlockData& data = decoded.value();
-  if (data.checksums.size() != GranulesOf(header.payload_bytes) ||
-      data.offset % kGranuleBytes != 0) {
+Status Channel::BeginRun(const FrameHeader& header, std::span<const std::byte> body) {
+  Result<BlockData> data = DecodeBlockData(body);
+  if (!data.ok()) return std::move(data).error();
+  if (data.value().checksums.size() != GranulesOf(header.payload_bytes) ||
+      data.value().offset % kGranuleBytes != 0) {
     return Error(Code::kInvalidArgument, "a data frame's checksums do not fit its payload");
   }
-  BlockReceiver* receiver = Claim(header.request_id);
-  BlockReceiver::Outcome outcome;
-  outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
-  outcome.waited_for_fill = (header.flags & kFlagFilled) != 0;
-  outcome.from_peer = (header.flags & kFlagFromPeer) != 0;
-  if (Status status = ReceiveRun(fd, receiver, data, header.payload_bytes, &outcome.status);
-      !status.ok()) {
-    return status;
-  }
-  ++received_;
-  if (receiver != nullptr) {
-    if ((header.flags & kFlagLast) != 0 || !outcome.status.ok()) {
-      Finish(header.request_id, std::move(outcome));
-    } else {
-      Release(header.request_id);
-    }
-  }
-  if (received_ - acknowledged_ >= kUnacknowledgedMax) Acknowledge();
+  Run& run = *(run_ = Run{});
+  run.id = header.request_id;
+  run.data = std::move(data).value();
+  run.length = header.payload_bytes;
+  run.last = (header.flags & kFlagLast) != 0;
+  run.receiver = Claim(run.id);
+  run.wanted = run.receiver != nullptr;
+  run.outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
+  run.outcome.waited_for_fill = (header.flags & kFlagFilled) != 0;
+  run.outcome.from_peer = (header.flags & kFlagFromPeer) != 0;
   return {};
 }
 
-// The receiver of a call whose bytes have begun to arrive; null if nobody wants them any more.
+// The next piece of the destination.
+std::span<std::byte> Channel::Space(std::uint32_t left) {
+  Run& run = *run_;
+  if (run.wanted && run.receiver == nullptr) {
+    run.receiver = Claim(run.id);
+    run.wanted = run.receiver != nullptr;  // Else it was cancelled.
+  }
+  if (!run.wanted) return {};
+  if (run.space.empty()) {
+    const std::uint32_t part = std::min(left, kDestinationBytes);
+    run.space = run.receiver->Destination(run.data.offset + run.handed_on, part);
+    run.filled = run.compared = 0;
+    if (run.space.size() != part) {
+      Spoil(Error(Code::kInternal, "the worker sent bytes that were not asked for"));
+      return {};
+    }
+  }
+  return run.space.subspan(run.filled, std::min(run.space.size() - run.filled, kPieceBytes));
+}
+
+void Channel::Filled(std::size_t bytes) {
+  last_heard_ = Clock::now();
+  Run& run = *run_;
+  run.filled += bytes;
+  const bool whole = run.filled == run.space.size();
+  const std::size_t until = whole ? run.filled : run.filled / kGranuleBytes * kGranuleBytes;
+  if (!Matches(run, until)) {
+    return Spoil(Error(Code::kCorrupt, "bytes do not match their checksum"));
+  }
+  run.compared = until;
+  if (!whole) return;
+  const auto length = static_cast<std::uint32_t>(run.space.size());
+  run.space = {};
+  run.receiver->Received(
+      run.data.offset + run.handed_on, length,
+      std::span(run.data.checksums).subspan(run.handed_on / kGranuleBytes, GranulesOf(length)));
+  run.handed_on += length;
+}
+
+// Whether the granules that have come since the last time are what the worker has.
+bool Channel::Matches(const Run& run, std::size_t until) const {
+  std::size_t granule = (run.handed_on + run.compared) / kGranuleBytes;
+  for (std::size_t begin = run.compared; begin < until; begin += kGranuleBytes) {
+    const std::size_t length = std::min<std::size_t>(until - begin, kGranuleBytes);
+    if (Crc32c(run.space.subspan(begin, length)) != run.data.checksums[granule++]) return false;
+  }
+  return true;
+}
+
+// Ends the call; the rest of the frame is dropped.
+void Channel::Spoil(Error error) {
+  Run& run = *run_;
+  run.wanted = false;
+  run.receiver = nullptr;
+  run.outcome.status = std::move(error);
+  Finish(run.id, std::move(run.outcome));
+}
+
+void Channel::End() {
+  if (!run_) return;
+  ++received_;
+  received_bytes_ += run_->length;
+  if (run_->receiver != nullptr) {
+    if (run_->last) {
+      Finish(run_->id, std::move(run_->outcome));
+    } else {
+      Release(run_->id);
+    }
+  }
+  run_.reset();
+  if (received_ - acknowledged_ >= kUnacknowledgedMax) Acknowledge();
+}
+
+// The receiver of a call whose bytes are there; null if nobody wants them any more. Until Release
+// or Finish it is this thread's.
 BlockReceiver* Channel::Claim(CallId id) {
   MutexLock lock(mutex_);
   const auto found = calls_.find(id);
   if (found == calls_.end() || !found->second.receiver) return nullptr;
-  found->second.state = CallState::kReceiving;
-  return found->second.receiver.get();  // Stays: only this thread removes a claimed call.
+  found->second.in_use = true;
+  return found->second.receiver.get();
 }
 
 void Channel::Release(CallId id) {
   MutexLock lock(mutex_);
   const auto found = calls_.find(id);
-  found->second.state = CallState::kWaiting;
+  found->second.in_use = false;
   if (!found->second.cancelled) return;
   calls_.erase(found);
   changed_.NotifyAll();
@@ -430,33 +444,21 @@ void Channel::Finish(CallId id, BlockReceiver::Outcome outcome) {
     Call& call = found->second;
     if (call.question) {
       call.question->reply.emplace(std::move(outcome.status).error());
-    } else if (!call.cancelled) {
-      call.state = CallState::kFinishing;
+      calls_.erase(found);
+      changed_.NotifyAll();
+      return;
+    }
+    if (!call.cancelled) {
+      call.in_use = true;
       receiver = call.receiver;
     }
   }
   if (receiver) receiver->Done(std::move(outcome));
   MutexLock lock(mutex_);
-  calls_.erase(id);
-  changed_.NotifyAll();
-}
-
-void Channel::FailAll(const Error& error) {
-  std::vector<CallId> ids;
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [id, call] : calls_) ids.push_back(id);
-    unsent_.clear();
-    connected_ = 0;
-    MutexLock write_lock(write_mutex_);
-    fd_.Reset();
-  }
-  for (const CallId id : ids) {
-    BlockReceiver::Outcome outcome;
-    outcome.status = error;
-    outcome.load = load();
-    Finish(id, std::move(outcome));
-  }
+  const auto found = calls_.find(id);  // Still there: who cancels a call in use only waits for it.
+  const bool awaited = found->second.cancelled;
+  calls_.erase(found);
+  if (awaited) changed_.NotifyAll();
 }
 
 }  // namespace forebay

@@ -1,7 +1,8 @@
 // Channel: the one connection of this process to a worker, with many calls in flight on it.
 //
 // Invariant: a call's buffer belongs to the channel from StartRead until Done was called or Cancel
-// has returned. So a late reply can never write into memory that has a new owner.
+// has returned. So a late reply can never write into memory that has a new owner: whoever takes
+// bytes from the socket claims the call first, and lets go of it when there are no more.
 #pragma once
 
 #include <atomic>
@@ -21,6 +22,8 @@
 #include "base/result.h"
 #include "base/task_group.h"
 #include "io/socket.h"
+#include "rpc/frame_stream.h"
+#include "rpc/receivers.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
 
@@ -43,8 +46,8 @@ struct BlockCall {
   Deadline deadline;
 };
 
-// Where the bytes of a call go. All methods run on the channel's receiver thread, in order, never
-// two at a time; they must not block and must not call the channel.
+// Where the bytes of a call go. All methods run on a thread of the channel's Receivers, in order,
+// never two at a time; they must not block and must not call the channel.
 class BlockReceiver {
  public:
   virtual ~BlockReceiver() = default;
@@ -78,17 +81,19 @@ struct ChannelOptions {
   std::chrono::milliseconds idle_timeout{60'000};
   // The worker knows an epoch that is newer than all that it told before and than ours. `map` is
   // its map (JSON, docs/formats/group.md) if it came along, as it does with every kStale, else
-  // empty. Called on the channel's receiver thread, before the call ends; must not block, nor call
-  // the channel, and is not called any more once the channel is gone.
+  // empty. Called on a thread of `receivers`, before the call ends; must not block, nor call the
+  // channel, and is not called any more once the channel is gone.
   std::function<void(std::uint64_t epoch, std::string_view map)> on_newer = {};
+  // Take what the worker sends. Null: some of its own.
+  std::shared_ptr<Receivers> receivers = {};
 };
 
-// Thread safety: safe. Threads: one, while connected.
-class Channel {
+// Thread safety: safe. Threads: one while it connects, else those of its Receivers.
+class Channel : private Receiving, private FrameSink {
  public:
   Channel(Address address, ChannelOptions options);
-  // Ends all calls with kCancelled.
-  ~Channel();
+  // Ends all calls with kCancelled. Not from a thread of its Receivers.
+  ~Channel() override;
 
   using CallId = std::uint64_t;
 
@@ -97,9 +102,9 @@ class Channel {
   // Cancel comes first; it may be called before this returns. It is kept until then.
   CallId StartRead(const BlockCall& call, std::shared_ptr<BlockReceiver> receiver) EXCLUDES(mutex_);
 
-  // After this returned, the receiver of `id` is not called any more. If its bytes are arriving
-  // right now the connection is closed, which ends the other calls with kUnavailable. Do not hold a
-  // lock that its methods take.
+  // After this returned, the receiver of `id` is not called any more, nor are its buffers written
+  // to. Waits for what is being taken from the socket right now, and for nothing that is still to
+  // come. Do not hold a lock that its methods take.
   void Cancel(CallId id) EXCLUDES(mutex_);
 
   // One name, or one page of a listing, from the directory's home. Waits for the answer.
@@ -140,16 +145,25 @@ class Channel {
     FrameType expected{};
     std::optional<Result<std::vector<std::byte>>> reply;
   };
-  enum class CallState {
-    kWaiting,    // For a frame.
-    kReceiving,  // The receiver thread is writing into its buffer.
-    kFinishing,  // Its Done is running.
-  };
   struct Call {
     std::shared_ptr<BlockReceiver> receiver;  // Null: a question.
     std::shared_ptr<Question> question;
-    CallState state = CallState::kWaiting;
-    bool cancelled = false;  // Somebody waits for it to go; its Done is not called.
+    bool in_use = false;     // Its receiver is being called, or its buffer written to.
+    bool cancelled = false;  // Somebody waits for that to end; its Done is not called.
+  };
+  // A data frame that is arriving, as far as it has come.
+  struct Run {
+    CallId id = 0;
+    BlockData data;
+    std::uint32_t length = 0;
+    std::uint32_t handed_on = 0;  // Bytes that were passed to Received.
+    std::span<std::byte> space;   // For those after them.
+    std::size_t filled = 0;       // Of it.
+    std::size_t compared = 0;     // Of that, with their checksums.
+    bool last = false;
+    BlockReceiver* receiver = nullptr;  // While its call is in use.
+    bool wanted = true;                 // False: the rest is dropped.
+    BlockReceiver::Outcome outcome;
   };
 
   // Sends a request of `header`'s type and flags, and waits for the body of its reply.
@@ -161,53 +175,64 @@ class Channel {
   CallId Begin(FrameHeader header, std::vector<std::byte> body, Call call) EXCLUDES(mutex_);
   void Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body)
       EXCLUDES(write_mutex_);
+  void WriteHeld(FrameHeader header, std::span<const std::byte> body) REQUIRES(write_mutex_);
   std::uint64_t Connected() const EXCLUDES(mutex_);
-  void AwaitEnd(CallId id) REQUIRES(mutex_);
-  void Run(std::stop_token stop);
-  Status Open(std::stop_token stop) EXCLUDES(mutex_);
-  Status Greet(int fd, std::uint64_t connection, std::stop_token stop);
-  Status ReceiveFrames(int fd, std::stop_token stop) EXCLUDES(mutex_);
-  Result<bool> ReceiveHeader(int fd, FrameHeaderBytes& bytes, Deadline until);
+
+  void StartOpening() REQUIRES(mutex_);
+  Status Open(const std::stop_token& stop) EXCLUDES(mutex_);
+  Status Greet(int fd, std::uint64_t connection);
+  void EndConnection(const Error& error) EXCLUDES(mutex_);
   bool CloseIfIdle() EXCLUDES(mutex_);
-  void Acknowledge();
-  Status Dispatch(int fd, const FrameHeader& header, std::span<const std::byte> body);
+
+  std::optional<Deadline> Receive(bool readable) override EXCLUDES(mutex_);
+  std::chrono::milliseconds Patience() const;
+  void Acknowledge() EXCLUDES(write_mutex_);
+  Status Head(const FrameHeader& header, std::span<const std::byte> body) override;
   // What it says about the group.
   Status Heard(const FrameHeader& header, std::span<const std::byte> body);
   Status Answer(const FrameHeader& header, std::span<const std::byte> body) EXCLUDES(mutex_);
-  Status ReceiveData(int fd, const FrameHeader& header, std::span<const std::byte> body);
-  Status ReceiveRun(int fd, BlockReceiver* receiver, const BlockData& run, std::uint32_t length,
-                    Status* outcome);
-  Status ReceivePayload(int fd, std::span<std::byte> space,
-                        std::span<const std::uint32_t> checksums, bool* intact);
-  Status Discard(int fd, std::uint32_t bytes);
+  Status BeginRun(const FrameHeader& header, std::span<const std::byte> body);
+  std::span<std::byte> Space(std::uint32_t left) override;
+  void Filled(std::size_t bytes) override;
+  bool Matches(const Run& run, std::size_t until) const;
+  void Spoil(Error error);
+  void End() override;
+
   BlockReceiver* Claim(CallId id) EXCLUDES(mutex_);
   void Release(CallId id) EXCLUDES(mutex_);
   void Finish(CallId id, BlockReceiver::Outcome outcome) EXCLUDES(mutex_);
-  void FailAll(const Error& error) EXCLUDES(mutex_);
 
   const Address address_;
   const ChannelOptions options_;
+  const std::shared_ptr<Receivers> receivers_;
   std::atomic<std::uint32_t> queue_depth_ = 0;
   std::atomic<std::uint16_t> holders_ = 1;
   std::atomic<std::uint64_t> epoch_ = 0;
   std::atomic<std::uint64_t> newest_epoch_ = 0;
   std::atomic<Deadline> last_heard_ = Deadline();
-  std::atomic<std::uint64_t> received_ = 0;      // Data frames on this connection.
-  std::atomic<std::uint64_t> acknowledged_ = 0;  // Of them, by the newest frame that was sent.
+  std::atomic<std::uint64_t> received_ = 0;        // Data frames on this connection.
+  std::atomic<std::uint64_t> acknowledged_ = 0;    // Of them, by the newest frame that was sent.
+  std::atomic<std::uint64_t> received_bytes_ = 0;  // In data frames.
+  std::atomic<std::uint64_t> acknowledged_bytes_ = 0;
 
   mutable Mutex mutex_;  // Order: mutex_ before write_mutex_.
   CondVar changed_;
   std::map<CallId, Call> calls_ GUARDED_BY(mutex_);
   CallId next_id_ GUARDED_BY(mutex_) = 1;
-  bool running_ GUARDED_BY(mutex_) = false;         // The receiver thread lives.
+  bool opening_ GUARDED_BY(mutex_) = false;         // A connection, or ending the calls of one.
+  bool closing_ GUARDED_BY(mutex_) = false;         // For good.
   std::uint64_t connected_ GUARDED_BY(mutex_) = 0;  // The connection that was greeted; 0: none.
   std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent_ GUARDED_BY(mutex_);
 
   Mutex write_mutex_;
   UniqueFd fd_ GUARDED_BY(write_mutex_);
   std::uint64_t fd_connection_ GUARDED_BY(write_mutex_) = 0;  // Counts connections.
-  bool refused_ = false;  // At the newest greeting. Of the receiver thread.
-  TaskGroup threads_;     // Last: joined before anything else goes.
+  // Of the thread that opens a connection, then of the one that receives from it.
+  int receiving_fd_ = -1;
+  bool refused_ = false;  // At the newest greeting.
+  FrameStream stream_;
+  std::optional<Run> run_;
+  TaskGroup threads_;  // Last: joined before anything else goes.
 };
 
 }  // namespace forebay

@@ -171,6 +171,7 @@ class BufferReceiver : public BlockReceiver {
  public:
   BufferReceiver() : bytes(kRunBytes) {}
   std::span<std::byte> Destination(std::uint32_t offset, std::uint32_t length) override {
+    ++begun;
     return std::span(bytes).subspan(offset, length);
   }
   void Received(std::uint32_t, std::uint32_t length, std::span<const std::uint32_t>) override {
@@ -190,10 +191,59 @@ class BufferReceiver : public BlockReceiver {
   }
 
   std::vector<std::byte> bytes;
+  std::atomic<int> begun = 0;
   std::uint32_t received = 0;
   Mutex mutex;
   CondVar changed;
   std::optional<Outcome> outcome GUARDED_BY(mutex);
+};
+
+// The worker's end of one connection, by hand.
+class FakeWorker {
+ public:
+  FakeWorker()
+      : listener_(Listen(ParseAddress("127.0.0.1:0").value()).value()),
+        address_(BoundAddress(listener_.get(), ParseAddress("127.0.0.1:0").value()).value()),
+        frame_(kRunBytes) {}
+
+  const Address& address() const { return address_; }
+
+  void Greet() {
+    CHECK(WaitFor(listener_.get(), /*writable=*/false, Clock::now() + 10s));
+    fd_ = Accept(listener_.get()).value();
+    FrameHeader header;
+    header.type = FrameType::kWelcome;
+    SendFrame(header, Encode(Welcome{kProtocolVersion, "w"}));
+  }
+  // Head and the first bytes of a run of zeros.
+  void SendData(std::uint64_t request_id, std::size_t bytes) {
+    FrameHeader header;
+    header.type = FrameType::kBlockData;
+    header.flags = kFlagLast;
+    header.request_id = request_id;
+    header.payload_bytes = kRunBytes;
+    SendFrame(header, Encode(BlockData{0, GranuleChecksums(frame_)}));
+    Send(std::span(frame_).first(bytes));
+    left_ = kRunBytes - bytes;
+  }
+  void SendRest() { Send(std::span(frame_).first(left_)); }
+
+ private:
+  void SendFrame(FrameHeader header, const std::vector<std::byte>& body) {
+    header.body_bytes = static_cast<std::uint32_t>(body.size());
+    Send(EncodeFrameHeader(header));
+    Send(body);
+  }
+  void Send(std::span<const std::byte> bytes) {
+    const std::array<std::span<const std::byte>, 1> parts = {bytes};
+    ASSERT_TRUE(SendAll(fd_.get(), parts, Clock::now() + 10s).ok());
+  }
+
+  const UniqueFd listener_;
+  const Address address_;
+  UniqueFd fd_;
+  std::vector<std::byte> frame_;
+  std::size_t left_ = 0;
 };
 
 class RpcTest : public testing::Test {
@@ -331,6 +381,72 @@ TEST_F(RpcTest, CancellingWhileBytesArriveNeverWritesLate) {
     EXPECT_EQ(std::count(receiver->bytes.begin(), receiver->bytes.end(), std::byte{0x55}),
               static_cast<std::ptrdiff_t>(kRunBytes));
   }
+}
+
+// Little waits longer for a request that takes the news along; only the idle have to say it alone.
+TEST_F(RpcTest, AFrameToAcknowledgeIsAcknowledgedWithoutAnotherRequest) {
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), receiver);
+  EXPECT_TRUE(receiver->Await().status.ok());
+  EXPECT_TRUE(service_.log.AwaitAcknowledged(1));
+}
+
+TEST_F(RpcTest, AnIdleConnectionIsClosedAndOpenedAgain) {
+  Channel channel(address_, {.idle_timeout = 20ms});
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    const auto receiver = std::make_shared<BufferReceiver>();
+    channel.StartRead(CallOf(round), receiver);
+    EXPECT_TRUE(receiver->Await().status.ok());
+    ExpectBlock(round, *receiver);
+    const Deadline deadline = Clock::now() + 10s;
+    while (server_->connections() > 0 && !Passed(deadline)) std::this_thread::yield();
+    EXPECT_EQ(server_->connections(), 0u);
+  }
+}
+
+TEST_F(RpcTest, ChannelsShareReceivers) {
+  const auto receivers = std::make_shared<Receivers>();
+  std::vector<std::unique_ptr<Channel>> channels;
+  std::vector<std::shared_ptr<BufferReceiver>> taken;
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    channels.push_back(std::make_unique<Channel>(address_, ChannelOptions{.receivers = receivers}));
+    taken.push_back(std::make_shared<BufferReceiver>());
+    channels.back()->StartRead(CallOf(index), taken.back());
+  }
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    EXPECT_TRUE(taken[index]->Await().status.ok());
+    ExpectBlock(index, *taken[index]);
+  }
+  EXPECT_EQ(server_->connections(), 8u);
+  channels.front().reset();  // The others live on.
+  const auto again = std::make_shared<BufferReceiver>();
+  channels.back()->StartRead(CallOf(2), again);
+  EXPECT_TRUE(again->Await().status.ok());
+}
+
+// Nothing of the call's is written to once Cancel has returned, though half of its frame is still
+// to come, and nobody waits for that half. The others on the connection go on.
+TEST_F(RpcTest, CancelDoesNotWaitForTheRestOfAFrame) {
+  FakeWorker worker;
+  Channel channel(worker.address(), {});
+  const auto first = std::make_shared<BufferReceiver>();
+  const Channel::CallId id = channel.StartRead(CallOf(0), first);
+  const auto second = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(1), second);
+  worker.Greet();
+  worker.SendData(1, 600'000);  // More than wakes the receiver.
+  const Deadline deadline = Clock::now() + 10s;
+  while (first->begun == 0 && !Passed(deadline)) std::this_thread::yield();
+  ASSERT_EQ(first->begun, 1);
+  channel.Cancel(id);
+  first->bytes.assign(kRunBytes, std::byte{0x55});
+  worker.SendRest();
+  worker.SendData(2, kRunBytes);
+  EXPECT_TRUE(second->Await().status.ok());
+  EXPECT_EQ(first->received, 0u);
+  EXPECT_EQ(std::ranges::count(first->bytes, std::byte{0x55}),
+            static_cast<std::ptrdiff_t>(kRunBytes));
 }
 
 TEST_F(RpcTest, AServerThatGoesEndsCallsAndANewOneIsFound) {

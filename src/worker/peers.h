@@ -17,9 +17,11 @@ namespace forebay {
 // Thread safety: safe.
 class Peers {
  public:
-  // Knows nobody before SetMembers.
+  // Knows nobody before SetMembers. The channels share their receivers.
   Peers(std::string self, ChannelOptions options)
-      : self_(std::move(self)), options_(std::move(options)) {}
+      : self_(std::move(self)), options_(std::move(options)) {
+    if (!options_.receivers) options_.receivers = std::make_shared<Receivers>();
+  }
 
   const std::string& self() const { return self_; }
 
@@ -47,7 +49,7 @@ class Peers {
   Breaker* BreakerOf(std::string_view member) REQUIRES(mutex_);
 
   const std::string self_;
-  const ChannelOptions options_;
+  ChannelOptions options_;
   mutable Mutex mutex_;
   std::map<std::string, Peer, std::less<>> peers_ GUARDED_BY(mutex_);
 };
