@@ -125,6 +125,7 @@ void BlockReads::AskWorker(Id id, Read& read, WorkerRef worker, bool insist) {
       .domain = want.file->key.domain,
       .deadline = want.deadline};
   read.call = read.worker->link->StartRead(call, read.arrival);
+  check_at_ = std::min(check_at_, NextCheck(read));
 }
 
 std::shared_ptr<Arrival> BlockReads::MakeArrival(Id id, const Read& read, std::uint32_t offset) {
@@ -160,6 +161,7 @@ void BlockReads::AskUpstream(Id id, Read& read) {
     read.buffer = read.want.pool->Get(left);
     destination = {read.buffer.memory.get(), left};
   }
+  check_at_ = std::min(check_at_, NextCheck(read));
   read.job = backends_.upstream_reads.Start(UpstreamRead{
       .file = read.want.file,
       .offset = read.want.offset + read.handed_on,
@@ -217,8 +219,8 @@ std::optional<BlockReads::Ended> BlockReads::Next(Deadline until, const std::sto
     }
     const Clock::time_point now = Clock::now();
     if (woken || stop.stop_requested() || (looked && now >= until)) return std::nullopt;
-    CheckTime(now);
-    wait_until = ended_.empty() ? std::min(until, NextCheck()) : Deadline::min();
+    if (now >= check_at_) CheckTime(now);
+    wait_until = ended_.empty() ? std::min(until, check_at_) : Deadline::min();
   }
 }
 
@@ -304,6 +306,8 @@ void BlockReads::HandleWorker(Id id, Read& read, BlockReceiver::Outcome outcome)
   }
 }
 
+// What is to be done about a read is never due earlier than was found when it was last looked at:
+// signs of life put it off.
 void BlockReads::CheckTime(Clock::time_point now) {
   std::vector<Id> ids;
   for (const auto& [id, read] : reads_) ids.push_back(id);
@@ -318,6 +322,8 @@ void BlockReads::CheckTime(Clock::time_point now) {
       ReturnToWorkers(id, read, now);
     }
   }
+  check_at_ = Clock::time_point::max();
+  for (const auto& [id, read] : reads_) check_at_ = std::min(check_at_, NextCheck(read));
 }
 
 void BlockReads::CheckWorker(Id id, Read& read, Clock::time_point now) {
@@ -381,18 +387,13 @@ Clock::time_point BlockReads::GiveUpAt(const Read& read) const {
   return Pinged(read) ? std::min(slow, read.pinged_at + Patience(read) / 2) : slow;
 }
 
-Clock::time_point BlockReads::NextCheck() const {
-  Clock::time_point next = Clock::time_point::max();
-  for (const auto& [id, read] : reads_) {
-    next = std::min(next, read.want.deadline);
-    if (read.at_upstream) {
-      if (!backends_.workers.empty()) next = std::min(next, read.return_at);
-      continue;
-    }
-    next = std::min(next, GiveUpAt(read));
-    if (!Pinged(read)) next = std::min(next, PingAt(read));
+Clock::time_point BlockReads::NextCheck(const Read& read) const {
+  if (read.at_upstream) {
+    return backends_.workers.empty() ? read.want.deadline
+                                     : std::min(read.want.deadline, read.return_at);
   }
-  return next;
+  const Clock::time_point next = std::min(read.want.deadline, GiveUpAt(read));
+  return Pinged(read) ? next : std::min(next, PingAt(read));
 }
 
 }  // namespace forebay

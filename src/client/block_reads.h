@@ -130,7 +130,7 @@ class BlockReads {
   bool Pinged(const Read& read) const;
   Clock::duration Patience(const Read& read) const;
   Clock::time_point LastHeard(const Read& read) const;
-  Clock::time_point NextCheck() const;
+  Clock::time_point NextCheck(const Read& read) const;
 
   Backends& backends_;
   const std::shared_ptr<Mailbox<Letter>> mailbox_;
@@ -141,6 +141,8 @@ class BlockReads {
   std::map<Id, Read> reads_;
   std::uint64_t bytes_under_way_ = 0;
   std::deque<Ended> ended_;
+  // When to look at the reads next: not later than anything is to be done about one of them.
+  Clock::time_point check_at_ = Clock::time_point::max();
 };
 
 }  // namespace forebay

@@ -18,9 +18,11 @@ template <typename Letter>
 class Mailbox {
  public:
   void Post(Letter letter) EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    letters_.push_back(std::move(letter));
-    changed_.NotifyAll();
+    {
+      MutexLock lock(mutex_);
+      letters_.push_back(std::move(letter));
+    }
+    changed_.NotifyAll();  // Without the lock: who wakes wants it.
   }
 
   // All letters there are; waits for one until `until` or a stop (at once).
