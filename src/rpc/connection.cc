@@ -77,9 +77,18 @@ Status Connection::Run(std::stop_token stop) {
     if (Status status = ReadRequests(); !status.ok()) return status;
     const Result<Progress> progress = Advance();
     if (!progress.ok()) return progress.error();
-    if (progress.value() != Progress::kSome) Wait(progress.value() == Progress::kBlocked);
+    if (progress.value() != Progress::kSome || AllDone()) {
+      Wait(progress.value() == Progress::kBlocked);
+    }
   }
   return {};
+}
+
+// Whether there is nothing to do but wait for a request: looking for one costs a system call. Not
+// while a place on the link is to be given back.
+bool Connection::AllDone() const {
+  return active_.empty() && !outgoing_ && !pong_due_ && !ticket_ &&
+         input_end_ - input_begin_ < kFrameHeaderBytes;
 }
 
 Status Connection::Greet(std::stop_token stop) {
@@ -403,14 +412,15 @@ void Connection::Wait(bool for_writing) {
   std::array<pollfd, 2> entries = {{{fd_.get(), 0, 0}, {waker_->fd(), POLLIN, 0}}};
   if (may_read) entries[0].events |= POLLIN | POLLRDHUP;
   if (for_writing) entries[0].events |= POLLOUT;
-  Deadline until = NoDeadline();
+  Deadline until = Deadline::max();
   if (outgoing_) {
     if (outgoing_->active != active_.end()) until = outgoing_->active->deadline;
   } else {
     for (const Active& active : active_) until = std::min(until, active.deadline);
   }
   // A failing poll(2) is seen by the next read.
-  [[maybe_unused]] const int ready = poll(entries.data(), entries.size(), MillisecondsUntil(until));
+  const int timeout = until == Deadline::max() ? -1 : MillisecondsUntil(until);
+  [[maybe_unused]] const int ready = poll(entries.data(), entries.size(), timeout);
   // With too many requests nothing is read, and nobody else would notice.
   if (!may_read && (entries[0].revents & (POLLHUP | POLLERR)) != 0) gone_ = true;
 }

@@ -63,6 +63,7 @@ class Connection {
   };
   enum class Progress { kNone, kSome, kBlocked };
 
+  bool AllDone() const;
   Status Greet(std::stop_token stop);
   // Reads what frames there are. kUnavailable: the client went.
   Status ReadRequests();

@@ -81,6 +81,16 @@ class RunReply : public Reply {
   SendLog& log_;
 };
 
+// Had a place on the link, and then nothing to put on it.
+class FailedReply : public Reply {
+ public:
+  bool Ready() override { return true; }
+  bool NeedsLink() const override { return true; }
+  std::optional<ReplyFrame> Next() override {
+    return ErrorFrame(Error(Code::kUnavailable, "the block was evicted"));
+  }
+};
+
 class NeverReply : public Reply {
  public:
   bool Ready() override { return false; }
@@ -89,7 +99,7 @@ class NeverReply : public Reply {
 };
 
 // Serves blocks 0 to 7 of 1 MiB from a memory file each. Path "corrupt" sends wrong checksums,
-// "error" an error, "never" nothing.
+// "error" an error, "failed" one after it had its turn on the link, "never" nothing.
 class FakeService : public Service {
  public:
   FakeService() {
@@ -109,6 +119,7 @@ class FakeService : public Service {
   }
   std::unique_ptr<Reply> BeginRead(const ReadBlock& request, RequestContext) override {
     if (request.path == "never") return std::make_unique<NeverReply>();
+    if (request.path == "failed") return std::make_unique<FailedReply>();
     if (request.path == "error") {
       return std::make_unique<ReadyReply>(ErrorFrame(Error(Code::kOverloaded, "busy"), 5));
     }
@@ -521,6 +532,20 @@ TEST_F(RpcTest, AStalledReaderGivesItsPlaceBack) {
   channel.StartRead(CallOf(5), receiver);
   EXPECT_TRUE(receiver->Await().status.ok());
   ExpectBlock(5, *receiver);
+}
+
+TEST_F(RpcTest, AReplyThatFailsOnTheLinkGivesItsPlaceBack) {
+  std::vector<std::unique_ptr<Channel>> channels;  // More than there are places.
+  for (int i = 0; i < 4; ++i) {
+    channels.push_back(std::make_unique<Channel>(address_, ChannelOptions{}));
+    const auto failed = std::make_shared<BufferReceiver>();
+    channels.back()->StartRead(CallOf(0, "failed"), failed);
+    EXPECT_EQ(failed->Await().status.error().message(), "the block was evicted");
+  }
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(5), receiver);
+  EXPECT_TRUE(receiver->Await().status.ok());
 }
 
 TEST_F(RpcTest, QuestionsAboutTheGroupAreAnswered) {

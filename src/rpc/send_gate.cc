@@ -9,8 +9,9 @@ std::optional<SendGate::Ticket> SendGate::Arrive(SendClass send_class, DomainId 
   MutexLock lock(mutex_);
   const std::optional<Ticket> ticket = order_.Arrive(send_class, domain);
   if (!ticket) return std::nullopt;
-  entries_[*ticket].waker = std::move(waker);
+  Entry& entry = entries_[*ticket];
   Grant();
+  entry.waker = std::move(waker);  // Only now: its owner is awake, and looks.
   return ticket;
 }
 
@@ -31,7 +32,7 @@ void SendGate::Grant() {
   for (const Ticket ticket : order_.Grant()) {
     Entry& entry = entries_.at(ticket);
     entry.granted = true;
-    entry.waker->Wake();
+    if (entry.waker) entry.waker->Wake();
   }
 }
 

@@ -18,7 +18,8 @@ class SendGate {
 
   explicit SendGate(std::uint32_t places) : order_({.places = places}) {}
 
-  // Queues for a place; `waker` is woken once it is granted. Nothing: the queue is full.
+  // Queues for a place; `waker` is woken once it is granted, unless it is Granted by now. Nothing:
+  // the queue is full.
   std::optional<Ticket> Arrive(SendClass send_class, DomainId domain, std::shared_ptr<Waker> waker)
       EXCLUDES(mutex_);
 
@@ -29,7 +30,7 @@ class SendGate {
 
  private:
   struct Entry {
-    std::shared_ptr<Waker> waker;
+    std::shared_ptr<Waker> waker;  // Null: just arriving.
     bool granted = false;
   };
 
