@@ -55,7 +55,7 @@ Result<Location> ParseLocation(const std::string& url) {
 
 std::string UrlOf(const Location& location) {
   if (location.scheme == "file") return "file:///" + location.path;
-  return fmt::format("{}://{}/{}", location.scheme, location.bucket, location.path);
+  return location.scheme + "://" + location.bucket + "/" + location.path;
 }
 
 std::string StoreName(const Location& location, const UpstreamOptions& options) {

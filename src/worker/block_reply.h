@@ -8,11 +8,9 @@
 
 #include "rpc/server.h"
 #include "store/memory_tier.h"
+#include "worker/stores.h"
 
 namespace forebay {
-
-// How a block came to be sent, for flags and metrics.
-enum class BlockSource : std::uint8_t { kLocal, kPeer, kUpstream };
 
 class BlockReply : public Reply {
  public:

@@ -28,34 +28,6 @@ Counter& ChecksumFailures(const char* where) {
                               "Bytes that did not match their checksum.", {{"where", where}});
 }
 
-Counter& CacheRequests(const ServedStore& store, const char* result) {
-  return Metrics().AddCounter(
-      "forebay_cache_requests_total", "Requests for blocks.",
-      {{"dataset", store.dataset}, {"namespace", store.name_space}, {"result", result}});
-}
-
-std::string_view SourceName(BlockSource source) {
-  switch (source) {
-    case BlockSource::kLocal: return "local";
-    case BlockSource::kPeer: return "peer";
-    case BlockSource::kUpstream: return "upstream";
-  }
-  return "local";
-}
-
-void CountRead(const ServedStore& store, BlockSource source, std::uint64_t bytes, Deadline began) {
-  const std::string name(SourceName(source));
-  Metrics()
-      .AddCounter("forebay_read_bytes_total", "Bytes that readers got, and from where.",
-                  {{"dataset", store.dataset}, {"namespace", store.name_space}, {"source", name}})
-      .Add(bytes);
-  Metrics()
-      .AddHistogram("forebay_read_duration_seconds",
-                    "From a request's arrival until its last byte goes to the socket.",
-                    {{"source", name}})
-      .Observe(Clock::now() - began);
-}
-
 template <typename T>
 std::unique_ptr<Reply> OneFrame(FrameType type, const T& message) {
   ReplyFrame frame;
@@ -305,7 +277,8 @@ std::unique_ptr<Reply> BlockService::Serve(Wanted wanted, BlockHandle handle,
   }
   const std::shared_ptr<const ServedStore> store = wanted.path.store;
   const bool held = handle.state() == BlockHandle::State::kComplete;
-  CacheRequests(*store, held ? "hit" : writer ? "miss" : "coalesced").Add();
+  const CacheResult missed = writer ? CacheResult::kMiss : CacheResult::kCoalesced;
+  store->metrics->requests(held ? CacheResult::kHit : missed).Add();
   const bool fill_only = (wanted.context.flags & kFlagFillOnly) != 0;
   // Of reads: what a load asks for says nothing about them.
   if (!fill_only) ++(held ? store->counters->hits : store->counters->misses);
@@ -316,8 +289,10 @@ std::unique_ptr<Reply> BlockService::Serve(Wanted wanted, BlockHandle handle,
   options.fill_only = fill_only;
   options.holders = wanted.holders;
   options.waker = wanted.context.waker;
-  options.done = [store, began = wanted.began](BlockSource source, std::uint64_t bytes) {
-    CountRead(*store, source, bytes, began);
+  options.done = [metrics = store->metrics, began = wanted.began](BlockSource source,
+                                                                  std::uint64_t bytes) {
+    metrics->bytes(source).Add(bytes);
+    metrics->duration(source).Observe(Clock::now() - began);
   };
   options.failed = [this, holders = wanted.holders](const Error& error) {
     return FailureFrame(error, holders);

@@ -93,6 +93,26 @@ class SnapshotUpstream : public Upstream {
 
 }  // namespace
 
+ReadMetrics::ReadMetrics(const std::string& dataset, const std::string& name_space) {
+  constexpr std::array kResults = {"hit", "miss", "coalesced"};
+  std::ranges::transform(kResults, requests_.begin(), [&](const char* result) {
+    return &Metrics().AddCounter(
+        "forebay_cache_requests_total", "Requests for blocks.",
+        {{"dataset", dataset}, {"namespace", name_space}, {"result", result}});
+  });
+  constexpr std::array kSources = {"local", "peer", "upstream"};
+  std::ranges::transform(kSources, bytes_.begin(), [&](const char* source) {
+    return &Metrics().AddCounter(
+        "forebay_read_bytes_total", "Bytes that readers got, and from where.",
+        {{"dataset", dataset}, {"namespace", name_space}, {"source", source}});
+  });
+  std::ranges::transform(kSources, durations_.begin(), [](const char* source) {
+    return &Metrics().AddHistogram(
+        "forebay_read_duration_seconds",
+        "From a request's arrival until its last byte goes to the socket.", {{"source", source}});
+  });
+}
+
 Result<Location> AllowedPrefix(const std::string& url) {
   if (url == "s3://") return Location{.scheme = "s3", .bucket = "", .path = ""};
   return ParseLocation(url);
@@ -157,6 +177,7 @@ Result<StorePath> ServedStores::FindDataset(DatasetUid uid, const std::string& p
     made->uid = uid;
     made->entry = entry->second;
     made->counters = counters;
+    made->metrics = std::make_shared<const ReadMetrics>(made->dataset, made->name_space);
     SetSnapshot(*made);
     store = std::move(made);
   }
@@ -198,6 +219,7 @@ void ServedStores::SetDatasets(const GroupView& view) {
       changed->entry = entry->second;
       changed->dataset = entry->second->name;
       changed->name_space = entry->second->name_space;
+      changed->metrics = std::make_shared<const ReadMetrics>(changed->dataset, changed->name_space);
       SetSnapshot(*changed);
       item->second = std::move(changed);
     }
@@ -224,7 +246,7 @@ std::vector<DatasetFigures> ServedStores::Figures() const {
 
 Result<StorePath> ServedStores::FindLocation(const std::string& url, const std::string& path) {
   if (!allow_status_.ok()) return allow_status_.error();
-  Result<Location> parsed = ParseLocation(fmt::format("{}/", url));
+  Result<Location> parsed = ParseLocation(url + "/");
   if (!parsed.ok()) return std::move(parsed).error();
   Location location = std::move(parsed).value();
   location.path = path;
@@ -260,6 +282,7 @@ Result<StorePath> ServedStores::FindLocation(const std::string& url, const std::
     store->counters = std::make_shared<DatasetCounters>();
     store->root = root.path;
     store->dataset = StoreName(location, options_);
+    store->metrics = std::make_shared<const ReadMetrics>(store->dataset, store->name_space);
     store->uid = DatasetUid{DigestOf(store->dataset)};
     found = stores_.emplace(UrlOf(root), std::move(store)).first;
   }

@@ -1,6 +1,7 @@
 // ServedStores: the upstreams of a worker, and what it may fetch from them.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "cluster/group_view.h"
@@ -26,6 +28,31 @@ struct DatasetCounters {
   std::atomic<std::uint64_t> upstream_errors = 0;
 };
 
+// How a block came to be sent, and what a request for it met.
+enum class BlockSource : std::uint8_t { kLocal, kPeer, kUpstream };
+enum class CacheResult : std::uint8_t { kHit, kMiss, kCoalesced };
+
+// What is counted for each read, found once: that takes longer than to count.
+//
+// Thread safety: safe.
+class ReadMetrics {
+ public:
+  ReadMetrics(const std::string& dataset, const std::string& name_space);
+
+  Counter& requests(CacheResult result) const {
+    return *requests_[static_cast<std::size_t>(result)];
+  }
+  Counter& bytes(BlockSource source) const { return *bytes_[static_cast<std::size_t>(source)]; }
+  Histogram& duration(BlockSource source) const {
+    return *durations_[static_cast<std::size_t>(source)];
+  }
+
+ private:
+  std::array<Counter*, 3> requests_{};
+  std::array<Counter*, 3> bytes_{};
+  std::array<Histogram*, 3> durations_{};
+};
+
 // One store of a worker, as it is now. Who holds it goes on with it when the dataset changes.
 struct ServedStore {
   std::shared_ptr<Upstream> upstream;
@@ -36,6 +63,7 @@ struct ServedStore {
   DatasetUid uid;
   std::shared_ptr<const DatasetEntry> entry;  // Null: a store of a members file.
   std::shared_ptr<DatasetCounters> counters;
+  std::shared_ptr<const ReadMetrics> metrics;  // By the labels.
   // Of a pinned dataset: the same, but what is there is asked of its snapshot. It cannot be read.
   std::shared_ptr<const ServedStore> snapshot;
 };
