@@ -7,6 +7,10 @@
 namespace forebay {
 namespace {
 
+// Of small blocks, so many are held at a time, whatever the memory: those ahead of one that is late
+// leave the processor's cache until their turn, and each that is more takes fresh pages.
+constexpr std::uint64_t kBlocksHeldMax = 32;
+
 // A file that is replaced again and again while it is opened ends as kChanged.
 constexpr int kRestartsMax = 3;
 
@@ -155,9 +159,9 @@ void ReadFilesRun::StartPlanned() {
 }
 
 bool ReadFilesRun::MayHold(const Entry& entry, std::size_t bytes) const {
-  const std::uint64_t window =
-      std::max<std::uint64_t>(backends_.limits.window_bytes_max,
-                              2 * std::uint64_t{entry.version->store->rules.block_bytes});
+  const std::uint64_t block_bytes = entry.version->store->rules.block_bytes;
+  const std::uint64_t window = std::max(
+      std::min(backends_.limits.window_bytes_max, kBlocksHeldMax * block_bytes), 2 * block_bytes);
   if (held_bytes_ + std::bit_ceil(bytes) <= window) return true;
   // The file whose turn it is must get on, even if others have taken all there is.
   return &entry == &entries_.front() && entry.pieces.empty();
