@@ -21,6 +21,7 @@ namespace forebay {
 namespace {
 
 constexpr std::chrono::milliseconds kStepEvery{100};
+// Of changes of datasets only.
 constexpr std::chrono::milliseconds kGroupFileEvery{1000};
 constexpr std::chrono::milliseconds kNudgeTimeout{500};
 constexpr std::chrono::milliseconds kDrainPoll{20};
@@ -144,7 +145,7 @@ struct Control::State {
   void ObserveProcesses() REQUIRES(mutex);
   void ApplyPlan() REQUIRES(mutex);
   void TellTransitions(const Members::Stepped& stepped);
-  void WriteGroupFile() REQUIRES(mutex);
+  void WriteGroupFile(const Members::Stepped& stepped) REQUIRES(mutex);
   void AdoptGroupFile();
   void Tell(bool warning, const std::string& reason, const std::string& worker,
             const std::string& message);
@@ -228,11 +229,12 @@ void Control::State::Round() {
   if (draining) return;
   ObserveProcesses();
   const Members::Stepped stepped = members->Step();
+  WriteGroupFile(stepped);
+  members->Publish(stepped);
   TellTransitions(stepped);
   if (!stepped.transitions.empty()) inventory->MembersChanged();
   if (stepped.map_changed) pool->Refresh(Clock::now() + kNudgeTimeout, stop.get_token());
   ApplyPlan();
-  WriteGroupFile();
 }
 
 void Control::State::ObserveProcesses() {
@@ -318,11 +320,14 @@ void Control::State::TellTransitions(const Members::Stepped& stepped) {
   }
 }
 
-// For clients that start while no control lives, and for the next control.
-void Control::State::WriteGroupFile() {
-  const std::shared_ptr<const GroupMap> map = members->map();
+// For clients that start while no control lives, and for the next control. A new map is written
+// before anybody is told of it: control may die at once, and by an older map a worker that was
+// seen to serve again would be masked for good, and its blocks asked of the store. New datasets
+// can wait: workers know them.
+void Control::State::WriteGroupFile(const Members::Stepped& stepped) {
+  const std::shared_ptr<const GroupMap>& map = stepped.map;
   const Deadline now = Clock::now();
-  if (map == nullptr || now < group_file_not_before) return;
+  if (map == nullptr || (!stepped.map_changed && now < group_file_not_before)) return;
   const DatasetTable::Changes changes = datasets->Since(written_generation);
   const bool same_datasets = !changes.full && changes.datasets.empty() && changes.deleted.empty();
   if (written_map != nullptr && *written_map == *map && same_datasets) return;

@@ -75,7 +75,7 @@ void Members::TakeFigures(Worker& worker, const Heartbeat& heartbeat) {
 
 std::shared_ptr<const GroupMap> Members::map() const {
   MutexLock lock(mutex_);
-  return membership_.learning() ? nullptr : std::make_shared<const GroupMap>(membership_.map());
+  return map_;
 }
 
 void Members::Learn(const GroupMap& map) {
@@ -111,8 +111,10 @@ Members::Stepped Members::Step() {
   MutexLock lock(mutex_);
   Stepped stepped;
   stepped.map_changed = membership_.Step(Clock::now());
+  if (!membership_.learning()) stepped.map = std::make_shared<const GroupMap>(membership_.map());
+  stepped.members = membership_.members();
   std::map<std::string, MemberState> states;
-  for (const MemberStatus& member : membership_.members()) {
+  for (const MemberStatus& member : stepped.members) {
     states[member.name] = member.state;
     const auto before = states_.find(member.name);
     if (before == states_.end() || before->second != member.state) {
@@ -121,17 +123,23 @@ Members::Stepped Members::Step() {
   }
   std::erase_if(workers_, [&](const auto& worker) { return !states.contains(worker.first); });
   states_ = std::move(states);
+  return stepped;
+}
+
+void Members::Publish(const Stepped& stepped) {
+  MutexLock lock(mutex_);
+  map_ = stepped.map;
+  members_ = stepped.members;
   if (!stepped.transitions.empty() || stepped.map_changed) {
     ++steps_;
     changed_.NotifyAll();
   }
-  return stepped;
 }
 
 std::vector<MemberView> Members::All() const {
   MutexLock lock(mutex_);
   std::vector<MemberView> all;
-  for (const MemberStatus& member : membership_.members()) {
+  for (const MemberStatus& member : members_) {
     const auto found = workers_.find(member.name);
     MemberView view = found == workers_.end() ? MemberView{} : found->second.view;
     view.status = member;

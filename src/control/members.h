@@ -48,7 +48,7 @@ class Members {
   // Takes a heartbeat. Errors: those of Membership::Heard.
   Status Heard(const Heartbeat& heartbeat) EXCLUDES(mutex_);
 
-  // The map that may be handed out; nothing while learning.
+  // The map that may be handed out, as of the last Publish; nothing while learning.
   std::shared_ptr<const GroupMap> map() const EXCLUDES(mutex_);
 
   // Adopts a map that was in force before this control.
@@ -67,13 +67,18 @@ class Members {
   // One step of the membership: who changed state since the last one, and whether the map did.
   struct Stepped {
     bool map_changed = false;
+    std::shared_ptr<const GroupMap> map;  // Null: learning.
+    std::vector<MemberStatus> members;
     std::vector<Transition> transitions;
   };
+  // Nobody is told what came of it before Publish: control writes it down first.
   Stepped Step() EXCLUDES(mutex_);
+  void Publish(const Stepped& stepped) EXCLUDES(mutex_);
 
-  // Returns after the next step that changed anything, or at `until`.
+  // Returns after the next Publish of a step that changed anything, or at `until`.
   void AwaitStep(Deadline until) EXCLUDES(mutex_);
 
+  // As of the last Publish, with the newest figures.
   std::vector<MemberView> All() const EXCLUDES(mutex_);
   std::map<DatasetUid, DatasetTotals> Figures() const EXCLUDES(mutex_);
 
@@ -111,6 +116,8 @@ class Members {
   std::map<std::string, Worker> workers_ GUARDED_BY(mutex_);
   std::map<DatasetUid, Dataset> datasets_ GUARDED_BY(mutex_);
   std::map<std::string, MemberState> states_ GUARDED_BY(mutex_);  // At the last step.
+  std::shared_ptr<const GroupMap> map_ GUARDED_BY(mutex_);        // As published.
+  std::vector<MemberStatus> members_ GUARDED_BY(mutex_);          // Likewise.
 };
 
 }  // namespace forebay

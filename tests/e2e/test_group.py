@@ -78,6 +78,22 @@ class Life(group_case.GroupTest):
         self.up(1)
         self.assertEqual(self.ok("cat", "forebay://prices/a"), b"x" * 1000)
 
+    def test_who_starts_without_control_is_not_behind_who_asked_it(self):
+        def check_file():
+            told = self.api.get("/internal/v1/group")[1]["map"]
+            written = json.loads((self.state / "group.json").read_text())["map"]
+            self.assertGreaterEqual(int(written["epoch"]), int(told["epoch"]))
+            return told["members"]
+        self.up(1)
+        check_file()
+        worker, = self.workers().values()
+        os.kill(worker["pid"], signal.SIGKILL)
+        self.await_status(lambda s: check_file() and s["workers"][0]["state"] == "Ready"
+                          and s["workers"][0]["pid"] != worker["pid"], "restarted worker", 30)
+        self.kill_control()
+        file = json.loads((self.state / "group.json").read_text())
+        self.assertFalse(file["map"]["members"][0]["masked"])
+
     def test_zero_workers_is_a_legal_state(self):
         root = self.old_tree({"a": b"x" * 1000})
         self.up(0)
