@@ -126,6 +126,7 @@ TEST(Receivers, RemoveWaitsForACallUnderWay) {
   std::atomic<bool> begun = false;
   std::atomic<bool> go_on = false;
   Counted slow([&](bool) {
+    slow.Take();
     begun = true;
     EXPECT_TRUE(Await([&] { return go_on.load(); }));
     return Never();
