@@ -322,8 +322,9 @@ void Control::State::TellTransitions(const Members::Stepped& stepped) {
 
 // For clients that start while no control lives, and for the next control. A new map is written
 // before anybody is told of it: control may die at once, and by an older map a worker that was
-// seen to serve again would be masked for good, and its blocks asked of the store. New datasets
-// can wait: workers know them.
+// seen to serve again would be masked for good, and its blocks asked of the store. If it cannot be
+// written it is told all the same: workers that live matter more. New datasets can wait: workers
+// know them.
 void Control::State::WriteGroupFile(const Members::Stepped& stepped) {
   const std::shared_ptr<const GroupMap>& map = stepped.map;
   const Deadline now = Clock::now();

@@ -64,8 +64,8 @@ bool WaitFor(int fd, bool writable, Deadline until);
 // Writes all of `parts`. Errors: kUnavailable (the peer is gone), kDeadlineExceeded.
 Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadline deadline);
 
-// Reads exactly bytes.size() bytes: for a few. shutdown(2) from
-// another thread ends it early. Errors: kUnavailable (the peer closed or reset), kDeadlineExceeded.
+// Reads exactly bytes.size() bytes: for a few. shutdown(2) from another thread ends it early.
+// Errors: kUnavailable (the peer closed or reset), kDeadlineExceeded.
 Status ReceiveExactly(int fd, std::span<std::byte> bytes, Deadline deadline);
 
 // A deadline for waits that only the peer or shutdown(2) ends.

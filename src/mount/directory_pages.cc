@@ -26,8 +26,9 @@ std::string KeyOf(const KnownNode& directory, const std::string& after) {
 
 }  // namespace
 
-DirectoryPage::DirectoryPage(const KnownNode& directory, std::uint64_t number, ListedPage listed)
-    : number_(number), listed_(std::move(listed)) {
+DirectoryPage::DirectoryPage(const KnownNode& directory, std::uint64_t number,
+                             std::uint64_t generation, ListedPage listed)
+    : number_(number), generation_(generation), listed_(std::move(listed)) {
   CHECK(size() <= kEntryMask);
   constexpr std::size_t kUsualBytes = 48;
   ends_.reserve(size());
@@ -63,29 +64,28 @@ Result<DirectoryPages::PageRef> DirectoryPages::Get(const KnownNode& directory,
                                                     std::uint64_t number, const std::string& after,
                                                     const Fetch& fetch) {
   const std::string key = KeyOf(directory, after);
-  std::uint64_t cleared = 0;
+  const std::uint64_t generation = generation_;
   {
     MutexLock lock(mutex_);
     const PageRef* const known = pages_.Find(key);
     const bool is_good = known != nullptr && (*known)->number() == number &&
                          Clock::now() < (*known)->freshness().until;
     if (is_good) return *known;
-    cleared = cleared_;
   }
   Result<ListedPage> listed = fetch(after);
   if (!listed.ok()) return std::move(listed).error();
   if (listed.value().page.entries.size() > DirectoryPage::kEntryMask) {
     return Error(Code::kInternal, "a page of a listing is too long");
   }
-  Clock::time_point& until = listed.value().freshness.until;
   const Clock::time_point now = Clock::now();
-  until = std::min(until, now + valid_max_);
-  const auto page =
-      std::make_shared<const DirectoryPage>(directory, number, std::move(listed).value());
+  const Clock::time_point until = std::min(listed.value().freshness.until, now + valid_max_);
+  listed.value().freshness.until = until;
+  const auto page = std::make_shared<const DirectoryPage>(directory, number, generation,
+                                                          std::move(listed).value());
+  const bool is_large = page->size() > kEntriesMax || page->dirent_bytes() > kDirentBytesMax;
   MutexLock lock(mutex_);
-  const auto is_old = [now](const PageRef& kept) { return kept->freshness().until <= now; };
-  pages_.ForgetOldest(is_old);
-  if (page->size() <= kEntriesMax && !is_old(page) && cleared == cleared_) {
+  ForgetOld();
+  if (!is_large && now < until && generation == generation_) {
     pages_.Use(key, [](const PageRef&) {}) = page;
   }
   return page;
@@ -94,11 +94,23 @@ Result<DirectoryPages::PageRef> DirectoryPages::Get(const KnownNode& directory,
 void DirectoryPages::Clear() {
   MutexLock lock(mutex_);
   pages_.ForgetOldest([](const PageRef&) { return true; });
-  ++cleared_;
+  ++generation_;
 }
 
-bool DirectoryPages::empty() const {
+void DirectoryPages::ForgetOld() {
+  const Clock::time_point now = Clock::now();
+  pages_.ForgetOldest([now](const PageRef& page) { return page->freshness().until <= now; });
+}
+
+Freshness DirectoryPages::FreshnessOf(const DirectoryPage& page) const {
+  Freshness freshness = page.freshness();
+  if (page.generation() != generation_) freshness.until = freshness.as_of;
+  return freshness;
+}
+
+bool DirectoryPages::empty() {
   MutexLock lock(mutex_);
+  ForgetOld();
   return pages_.size() == 0;
 }
 

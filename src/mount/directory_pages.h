@@ -2,6 +2,7 @@
 // fresh.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -27,10 +28,13 @@ class DirectoryPage {
   static constexpr unsigned kEntryBits = 20;
   static constexpr std::uint64_t kEntryMask = (std::uint64_t{1} << kEntryBits) - 1;
 
-  // `number` is its place in `directory`, from 0. At most kEntryMask entries.
-  DirectoryPage(const KnownNode& directory, std::uint64_t number, ListedPage listed);
+  // `number` is its place in `directory`, from 0; `generation` DirectoryPages' own. At most
+  // kEntryMask entries.
+  DirectoryPage(const KnownNode& directory, std::uint64_t number, std::uint64_t generation,
+                ListedPage listed);
 
   std::uint64_t number() const { return number_; }
+  std::uint64_t generation() const { return generation_; }
   std::size_t size() const { return listed_.page.entries.size(); }
   bool is_last() const { return listed_.page.next.empty(); }
   const std::string& next() const { return listed_.page.next; }
@@ -40,17 +44,19 @@ class DirectoryPage {
   std::uint64_t OffsetBehind(std::size_t index) const;
   // As DirectoryReply takes it. Empty: the entry is not shown.
   std::span<const std::byte> Dirent(std::size_t index) const;
+  std::size_t dirent_bytes() const { return dirents_.size(); }
 
  private:
   const std::uint64_t number_;
+  const std::uint64_t generation_;
   const ListedPage listed_;
   std::vector<std::byte> dirents_;
   std::vector<std::uint32_t> ends_;  // Of each entry in `dirents_`.
 };
 
 // Thread safety: safe; pages are fetched without a lock.
-// Memory: about 250 bytes an entry, 10 MiB in all; what is not fresh any more goes when something
-// else is listed.
+// Memory: about 250 bytes an entry, in all 10 MiB, or 20 where names are long; what is not fresh
+// any more goes when something else is listed.
 class DirectoryPages {
  public:
   using PageRef = std::shared_ptr<const DirectoryPage>;
@@ -63,18 +69,25 @@ class DirectoryPages {
   // Page `number` of `directory`, which comes after `after`. Errors: those of `fetch`.
   Result<PageRef> Get(const KnownNode& directory, std::uint64_t number, const std::string& after,
                       const Fetch& fetch) EXCLUDES(mutex_);
-  // Nothing that was fetched before is handed out again.
+  // Nothing that was fetched before is handed out again; who is at such a page sees it to its end.
   void Clear() EXCLUDES(mutex_);
-  bool empty() const EXCLUDES(mutex_);
+  // How long the kernel may keep what `page` says: not at all if that was cleared since.
+  Freshness FreshnessOf(const DirectoryPage& page) const;
+  // Whether no page is fresh.
+  bool empty() EXCLUDES(mutex_);
 
  private:
   static constexpr std::size_t kPagesMax = 40;
   // A longer page is handed on, not kept.
   static constexpr std::size_t kEntriesMax = 1'000;
+  static constexpr std::size_t kDirentBytesMax = std::size_t{128} << 10;
+
+  // Those that were used last may stay.
+  void ForgetOld() REQUIRES(mutex_);
 
   const std::chrono::nanoseconds valid_max_;
-  mutable Mutex mutex_;
-  std::uint64_t cleared_ GUARDED_BY(mutex_) = 0;
+  std::atomic<std::uint64_t> generation_ = 0;  // Counts Clear.
+  Mutex mutex_;
   // By directory and `after`.
   RecentMap<std::string, PageRef, KeyHash> pages_ GUARDED_BY(mutex_){kPagesMax};
 };

@@ -97,18 +97,21 @@ struct Filesystem::OpenFile {
     head_bytes_of_all -= head.size();
   }
 
-  void KeepHead(std::vector<std::byte> bytes) EXCLUDES(mutex) {
+  void KeepHead(std::vector<std::byte> bytes, bool is_young) EXCLUDES(mutex) {
     if (head_bytes_of_all.fetch_add(bytes.size()) + bytes.size() > kHeadBytesMax) {
       head_bytes_of_all -= bytes.size();
       return;
     }
     MutexLock lock(mutex);
+    is_head_young = is_young;
     head = std::move(bytes);
   }
-  // Copies what is kept of the bytes at `offset`; how many. Until their end was read: once.
+  // Copies what is kept of the bytes at `offset`; how many. Until their end was read: once. What
+  // was read by a young tag is not handed out once that has settled: the kernel would keep it for
+  // good.
   std::size_t CopyHead(std::uint64_t offset, std::span<std::byte> into) EXCLUDES(mutex) {
     MutexLock lock(mutex);
-    if (offset >= head.size()) return 0;
+    if (offset >= head.size() || (is_head_young && IsSettled(*node))) return 0;
     const std::size_t count = std::min<std::size_t>(into.size(), head.size() - offset);
     std::memcpy(into.data(), head.data() + offset, count);
     if (offset + count == head.size()) {
@@ -124,6 +127,7 @@ struct Filesystem::OpenFile {
   std::atomic<std::size_t>& head_bytes_of_all;
   Mutex mutex;
   std::vector<std::byte> head GUARDED_BY(mutex);
+  bool is_head_young GUARDED_BY(mutex) = false;
 };
 
 struct Filesystem::OpenDirectory {
@@ -277,10 +281,11 @@ Result<Filesystem::FileRef> Filesystem::OpenNode(const NodeRef& node, std::stop_
 
 Status Filesystem::ReadHead(OpenFile& file, std::stop_token stop) {
   std::vector<std::byte> head(std::min<std::uint64_t>(kHeadBytes, file.node->attributes.size));
+  const bool is_young = !IsSettled(*file.node);
   const Result<std::size_t> read = file.file->ReadAlone(0, head, Soon(), std::move(stop));
   if (!read.ok()) return read.error();
   CHECK(read.value() == head.size());
-  file.KeepHead(std::move(head));
+  file.KeepHead(std::move(head), is_young);
   return {};
 }
 
@@ -289,7 +294,8 @@ Answer Filesystem::Do(const Request& request, const OpenCall& call, std::stop_to
   const NodeRef node = nodes_.Find(request.node);
   if (!node) return Failed(ESTALE);
   if (node->is_directory()) return Failed(EISDIR);
-  if (node->is_with_kernel && IsSettled(*node) && !node->has_young_pages) {
+  const bool is_direct = (call.flags & O_DIRECT) != 0;
+  if (node->is_with_kernel && !is_direct && IsSettled(*node) && !node->has_young_pages) {
     // Nobody is asked for what the kernel has; if it has not, FindFile will open it.
     return Bytes(EncodeOpen({.handle = files_.Add(nullptr), .keep_pages = true}));
   }
@@ -344,7 +350,10 @@ Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
 
 Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_token stop) {
   const Result<FileRef> file = FindFile(request, call.handle, stop);
-  if (!file.ok()) return Failed(ErrnoOfOpen(file.error().code()));
+  if (!file.ok()) {
+    if (const NodeRef node = nodes_.Find(request.node)) node->is_with_kernel = false;
+    return Failed(ErrnoOfOpen(file.error().code()));
+  }
   KnownNode& node = *file.value()->node;
   const std::uint64_t size = node.attributes.size;
   if (call.offset >= size || call.size == 0) return {};
@@ -355,7 +364,7 @@ Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_to
   const Result<std::size_t> read =
       ReadInto(*file.value(), call, {answer.data.memory.get(), wanted}, std::move(stop));
   if (!read.ok()) {
-    node.is_with_kernel = false;  // Whoever opens it next is to find out.
+    node.is_with_kernel = false;  // Who opens it next is to find out.
     answer.error = ErrnoOfOpen(read.error().code());
     return answer;
   }
@@ -395,7 +404,7 @@ bool Filesystem::AddEntry(const KnownNode& directory, const DirectoryPage& page,
   if (!reply.FitsPlus(dirent)) return false;
   const Entry& entry = page.entry(index);
   const std::optional<NodeReply> known =
-      Known(Below(directory.path, entry.name), Looked{entry.attributes, page.freshness()});
+      Known(Below(directory.path, entry.name), Looked{entry.attributes, pages_.FreshnessOf(page)});
   return reply.AddPlus(dirent, known.value_or(NodeReply{}), options_.ownership);
 }
 

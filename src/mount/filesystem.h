@@ -72,7 +72,7 @@ class Filesystem {
   void Forget(const ForgetCall& call);
   std::size_t known_nodes() const { return nodes_.size(); }  // With the root.
   // Whether names are kept, here or by the kernel.
-  bool keeps_names() const { return known_nodes() > 1 || !pages_.empty(); }
+  bool keeps_names() { return known_nodes() > 1 || !pages_.empty(); }
   // Forgets names, and has the kernel ask again for those it knows: for all if it can
   // (`all_at_once`), else for 100,000 at most; the others it keeps for valid_max at most. It may
   // wait for requests then.

@@ -127,7 +127,11 @@ TEST_F(ListingTest, WhatIsFreshIsNotFetchedAgainByAnother) {
   StartAnew(true);
   EXPECT_EQ(ReadAll(directory), all);
   EXPECT_EQ(directory.fetched, 7);
+  const auto fetch = [&](const std::string& after) { return directory.Fetch(after); };
+  const auto page = pages->Get(*node, 0, "", fetch).value();
+  EXPECT_GT(pages->FreshnessOf(*page).until, Clock::now());
   pages->Clear();
+  EXPECT_LE(pages->FreshnessOf(*page).until, Clock::now());  // Who is at it may go on.
   EXPECT_TRUE(pages->empty());
   EXPECT_EQ(ReadAll(directory), all);
   EXPECT_EQ(directory.fetched, 14);
@@ -141,10 +145,15 @@ TEST_F(ListingTest, WhatIsFreshIsNotFetchedAgainByAnother) {
   valid_max = 10ms;
   StartAnew();
   ReadAll(directory);
-  const Deadline expired = Clock::now() + 2 * valid_max;
-  while (!Passed(expired)) std::this_thread::yield();
+  const auto await_expiry = [this] {
+    const Deadline expired = Clock::now() + 2 * valid_max;
+    while (!Passed(expired)) std::this_thread::yield();
+  };
+  await_expiry();
   ReadAll(directory);
   EXPECT_EQ(directory.fetched, 42);
+  await_expiry();
+  EXPECT_TRUE(pages->empty());
 }
 
 TEST_F(ListingTest, WhatIsFetchedWhileAllIsForgottenIsNotKept) {
@@ -180,6 +189,16 @@ TEST_F(ListingTest, NoMoreThanSomePagesAreKept) {
   ReadAll(directory);
   ReadAll(directory);
   EXPECT_EQ(directory.fetched, 200);  // The last ones were kept; the first ones were gone.
+}
+
+TEST_F(ListingTest, PagesOfLongNamesAreNotKept) {
+  const auto fetch = [](const std::string&) {
+    ListedPage listed{{}, {Clock::now(), Clock::now() + 60s}};
+    listed.page.entries.resize(1'000, {std::string(500, 'n'), {.version = ""}});
+    return listed;
+  };
+  EXPECT_EQ(pages->Get(*node, 0, "", fetch).value()->size(), 1'000u);
+  EXPECT_TRUE(pages->empty());
 }
 
 TEST_F(ListingTest, AnErrorIsHandedOnAndForgotten) {

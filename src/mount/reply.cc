@@ -169,7 +169,6 @@ void AppendDirent(std::vector<std::byte>& bytes, std::string_view name, const Di
 }
 
 void DirectoryReply::Append(std::span<const std::byte> bytes) {
-  if (bytes_.capacity() == 0) bytes_.reserve(bytes_max_);
   bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
 }
 

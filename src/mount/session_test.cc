@@ -222,6 +222,10 @@ TEST_F(SessionTest, WhatTheKernelHasIsOpenedWithoutAQuestion) {
   const auto again = open().As<fuse_open_out>();
   EXPECT_NE(again.open_flags & FOPEN_KEEP_CACHE, 0u);
   EXPECT_EQ(client_->source_bytes().upstream, all);
+  fuse_open_in direct{};
+  direct.flags = O_DIRECT;
+  Ask(FUSE_OPEN, node, TextOf(direct));
+  EXPECT_GT(client_->source_bytes().upstream, all);   // What the kernel has is of no use to it.
   EXPECT_EQ(Read(node, again.fh, 2, 3).body, "llo");  // It was dropped.
   fuse_release_in release{};
   release.fh = again.fh;

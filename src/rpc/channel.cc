@@ -264,6 +264,7 @@ bool Channel::CloseIfIdle() {
 
 std::optional<Deadline> Channel::Receive(bool readable) {
   if (readable) {
+    last_heard_ = Clock::now();  // Also of what nobody wants any more.
     const Status status = stream_.Receive(receiving_fd_, *this);
     // Until there is more, its call can be cancelled.
     if (run_ && run_->receiver != nullptr) {
@@ -278,7 +279,7 @@ std::optional<Deadline> Channel::Receive(bool readable) {
     }
   } else if (received_ != acknowledged_) {
     Acknowledge();
-  } else if (CloseIfIdle()) {
+  } else if (Passed(last_heard_.load() + options_.idle_timeout) && CloseIfIdle()) {
     return std::nullopt;
   }
   return Clock::now() + Patience();
@@ -304,7 +305,6 @@ void Channel::Acknowledge() {
 }
 
 Status Channel::Head(const FrameHeader& header, std::span<const std::byte> body) {
-  last_heard_ = Clock::now();
   if (Status status = Heard(header, body); !status.ok()) return status;
   if (header.type == FrameType::kPong && header.request_id == 0) return {};
   queue_depth_ = header.queue_depth;
@@ -364,7 +364,6 @@ std::span<std::byte> Channel::Space(std::uint32_t left) {
 }
 
 void Channel::Filled(std::size_t bytes) {
-  last_heard_ = Clock::now();
   Run& run = *run_;
   run.filled += bytes;
   const bool whole = run.filled == run.space.size();

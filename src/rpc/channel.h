@@ -46,8 +46,9 @@ struct BlockCall {
   Deadline deadline;
 };
 
-// Where the bytes of a call go. All methods run on a thread of the channel's Receivers, in order,
-// never two at a time; they must not block and must not call the channel.
+// Where the bytes of a call go. All methods run on a thread of the channel's Receivers (Done also
+// on one of the channel's own), in order, never two at a time; they must not block and must not
+// call the channel.
 class BlockReceiver {
  public:
   virtual ~BlockReceiver() = default;

@@ -16,8 +16,7 @@ namespace {
 constexpr std::size_t kInputBytes = 512;
 // Then others on the same thread have their turn.
 constexpr std::size_t kTurnBytes = 1 << 20;
-// Source of both: performance.md, b: -90 % wake-ups. Below the second a run comes in a packet or
-// two.
+// Saves nine of ten wake-ups. Below the second a run comes in a packet or two.
 constexpr std::size_t kWakeBytes = 256 << 10;
 constexpr std::size_t kLargeBytes = 8 << 10;
 constexpr std::size_t kDroppedBytes = 64 << 10;
@@ -79,7 +78,9 @@ std::span<std::byte> FrameStream::PayloadSpace(FrameSink& sink) {
 void FrameStream::PayloadCame(FrameSink& sink, std::size_t bytes) {
   payload_left_ -= static_cast<std::uint32_t>(bytes);
   if (!dropping_) sink.Filled(bytes);
-  if (payload_left_ == 0) sink.End();
+  if (payload_left_ > 0) return;
+  if (dropping_) dropped_ = {};
+  sink.End();
 }
 
 // Takes all frames, and payload, that are in the input.

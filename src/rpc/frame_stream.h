@@ -27,7 +27,8 @@ class FrameSink {
   virtual void End() = 0;
 };
 
-// Thread safety: one thread at a time. Memory: 512 bytes, and a frame's body while it arrives.
+// Thread safety: one thread at a time. Memory: 512 bytes, a frame's body while it arrives, and 64
+// KiB while a payload is dropped.
 class FrameStream {
  public:
   // Hands on what there is to read from `fd`, about a MiB at most. While a payload is expected, the

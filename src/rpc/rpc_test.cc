@@ -416,6 +416,19 @@ TEST_F(RpcTest, AnIdleConnectionIsClosedAndOpenedAgain) {
   }
 }
 
+// The time after which something would have been acknowledged is not that after which it is idle.
+TEST_F(RpcTest, AConnectionThatHasAcknowledgedAllStays) {
+  Channel channel(address_, {});
+  const auto receiver = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), receiver);
+  EXPECT_TRUE(receiver->Await().status.ok());
+  channel.Cancel(channel.StartRead(CallOf(1, "never"), std::make_shared<BufferReceiver>()));
+  EXPECT_TRUE(service_.log.AwaitAcknowledged(1));
+  const Deadline later = Clock::now() + 1200ms;
+  while (server_->connections() > 0 && !Passed(later)) std::this_thread::yield();
+  EXPECT_EQ(server_->connections(), 1u);
+}
+
 TEST_F(RpcTest, ChannelsShareReceivers) {
   const auto receivers = std::make_shared<Receivers>();
   std::vector<std::unique_ptr<Channel>> channels;
