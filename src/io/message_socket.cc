@@ -124,7 +124,7 @@ Result<SocketMessage> ReceiveMessage(int socket, std::size_t bytes_max, Deadline
   constexpr std::chrono::milliseconds kStep{100};
   CHECK(bytes_max <= kSocketMessageBytesMax);
   SocketMessage received;
-  std::array<std::byte, kSocketMessageBytesMax> buffer;  // Not initialised: few of them are used.
+  std::array<std::byte, kSocketMessageBytesMax> buffer{};
   while (true) {
     iovec part{.iov_base = buffer.data(), .iov_len = bytes_max};
     Control control{};

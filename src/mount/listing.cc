@@ -37,7 +37,7 @@ Result<Listing::PageRef> Listing::FindPage(std::uint64_t number, const Fetch& fe
       known = std::min<std::uint64_t>(number, begins_.size() - 1);
       after = begins_[known];
     }
-    const Result<PageRef> found = pages_.Get(*directory_, known, after, fetch);
+    Result<PageRef> found = pages_.Get(*directory_, known, after, fetch);
     if (!found.ok()) return found;
     const PageRef& page = found.value();
     MutexLock lock(mutex_);

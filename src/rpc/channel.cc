@@ -30,7 +30,7 @@ constexpr std::chrono::milliseconds kAcknowledgeLittleDelay{1000};
 constexpr std::uint32_t kDestinationBytes = 1 << 20;
 static_assert(kDestinationBytes % kGranuleBytes == 0);
 // ... in pieces, each compared with its checksums while it is in the processor's cache.
-constexpr std::size_t kPieceBytes = 4 * kGranuleBytes;
+constexpr std::size_t kPieceBytes = std::size_t{4} * kGranuleBytes;
 
 // A refusal at the greeting keeps its code: another worker will refuse as well. Everything else is
 // this connection's trouble, whatever the system calls it.
