@@ -330,7 +330,10 @@ Result<Filesystem::FileRef> Filesystem::FindFile(const Request& request, std::ui
   const NodeRef node = nodes_.Find(request.node);
   if (!node || node->is_directory()) return Error(Code::kChanged, "no such node");
   Result<FileRef> file = OpenNode(node, std::move(stop));
-  if (!file.ok()) return file;
+  if (!file.ok()) {
+    node->is_with_kernel = false;  // Who opens it next is to find out.
+    return file;
+  }
   return files_.Restore(handle, std::move(file).value());
 }
 
@@ -350,10 +353,7 @@ Result<std::size_t> Filesystem::ReadInto(OpenFile& file, const ReadCall& call,
 
 Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_token stop) {
   const Result<FileRef> file = FindFile(request, call.handle, stop);
-  if (!file.ok()) {
-    if (const NodeRef node = nodes_.Find(request.node)) node->is_with_kernel = false;
-    return Failed(ErrnoOfOpen(file.error().code()));
-  }
+  if (!file.ok()) return Failed(ErrnoOfOpen(file.error().code()));
   KnownNode& node = *file.value()->node;
   const std::uint64_t size = node.attributes.size;
   if (call.offset >= size || call.size == 0) return {};
@@ -364,7 +364,7 @@ Answer Filesystem::Do(const Request& request, const ReadCall& call, std::stop_to
   const Result<std::size_t> read =
       ReadInto(*file.value(), call, {answer.data.memory.get(), wanted}, std::move(stop));
   if (!read.ok()) {
-    node.is_with_kernel = false;  // Who opens it next is to find out.
+    node.is_with_kernel = false;
     answer.error = ErrnoOfOpen(read.error().code());
     return answer;
   }
@@ -414,9 +414,8 @@ Answer Filesystem::Do(const Request& request, const ReadDirectoryCall& call, std
   const std::string& path = directory->node->path;
   DirectoryReply reply(std::min(call.size, kRequestBytesMax));
   const auto add_dots = [&](std::string_view name, const std::string& of, std::uint64_t offset) {
-    std::vector<std::byte> dirent;
-    AppendDirent(dirent, name, {.ino = InodeOf(of), .is_directory = true, .offset = offset});
-    return call.plus ? reply.AddPlus(dirent, {}, options_.ownership) : reply.Add(dirent);
+    return reply.AddName(name, {.ino = InodeOf(of), .is_directory = true, .offset = offset},
+                         call.plus);
   };
   bool fits = call.offset > 0 || add_dots(".", path, 1);
   fits = fits && (call.offset > 1 || add_dots("..", ParentOf(path), DirectoryPage::kFirstOffset));

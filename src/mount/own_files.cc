@@ -90,10 +90,8 @@ Reply OwnFiles::List(const ReadDirectoryCall& call) const {
   const auto add = [&](std::string_view name, const std::string& path, bool is_directory,
                        std::uint64_t offset) {
     if (offset <= call.offset) return true;
-    std::vector<std::byte> dirent;
-    AppendDirent(dirent, name,
-                 {.ino = InodeOf(path), .is_directory = is_directory, .offset = offset});
-    return call.plus ? reply.AddPlus(dirent, {}, ownership_) : reply.Add(dirent);
+    return reply.AddName(
+        name, {.ino = InodeOf(path), .is_directory = is_directory, .offset = offset}, call.plus);
   };
   std::uint64_t offset = 0;
   bool fits = add(".", std::string(kDirectory), true, ++offset);

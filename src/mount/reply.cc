@@ -178,6 +178,12 @@ bool DirectoryReply::Add(std::span<const std::byte> dirent) {
   return true;
 }
 
+bool DirectoryReply::AddName(std::string_view name, const DirentPlace& place, bool plus) {
+  std::vector<std::byte> dirent;
+  AppendDirent(dirent, name, place);
+  return plus ? AddPlus(dirent, {}, {}) : Add(dirent);
+}
+
 bool DirectoryReply::FitsPlus(std::span<const std::byte> dirent) const {
   return bytes_.size() + sizeof(fuse_entry_out) + dirent.size() <= bytes_max_;
 }

@@ -83,6 +83,8 @@ class DirectoryReply {
 
   // `dirent` is AppendDirent's. False: there is no room for it.
   bool Add(std::span<const std::byte> dirent);
+  // The kernel learns the name alone, also where it wants attributes with it (`plus`).
+  bool AddName(std::string_view name, const DirentPlace& place, bool plus);
   // With attributes. Without a node the kernel learns the name alone.
   bool AddPlus(std::span<const std::byte> dirent, const NodeReply& reply,
                const Ownership& ownership);

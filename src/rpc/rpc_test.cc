@@ -465,7 +465,10 @@ TEST_F(RpcTest, CancelDoesNotWaitForTheRestOfAFrame) {
   ASSERT_EQ(first->begun, 1);
   channel.Cancel(id);
   first->bytes.assign(kRunBytes, std::byte{0x55});
+  const Deadline heard = channel.last_heard();
   worker.SendRest();
+  while (channel.last_heard() == heard && !Passed(deadline)) std::this_thread::yield();
+  EXPECT_GT(channel.last_heard(), heard);  // What is dropped is a sign of life, too.
   worker.SendData(2, kRunBytes);
   EXPECT_TRUE(second->Await().status.ok());
   EXPECT_EQ(first->received, 0u);
