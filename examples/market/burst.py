@@ -209,8 +209,8 @@ def run(arguments, progress, stack):
     pool.renew(BLOCK)
     total = sum(f["bytes"] for f in manifest["files"])
     pool.load([f["name"] for f in large], sum(f["bytes"] for f in large) / total)
-    status = pool.status()
     pool.verify([f"forebay://{DATASET}/{f['name']}" for f in large])
+    status = pool.status()  # Only now have all workers told what they took.
     pool.evict()
     pool.stop()
     return results, status

@@ -170,7 +170,9 @@ int RunBenchProcessVerb(const Context& context) {
   if (!signal) _exit(kExitFailed);
   const BenchResult result =
       tasks.Run(Deadline(std::chrono::nanoseconds(static_cast<std::int64_t>(*signal))));
-  return Ended(context, interrupts, WriteStdout(ResultLine(result) + '\n'));
+  const Status written = WriteStdout(ResultLine(result) + '\n');
+  ReadLine();  // Leaving takes processor time, which is not to be that of others who still read.
+  return Ended(context, interrupts, written);
 }
 
 }  // namespace forebay

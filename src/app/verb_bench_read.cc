@@ -67,7 +67,11 @@ class BenchRead {
     if (status.ok()) status = Until([](const Child& child) { return child.result.has_value(); });
     if (!status.ok()) return status.error();
     BenchResult sum;
-    for (const Child& child : children_) sum.Add(*child.result);
+    for (Child& child : children_) {
+      sum.Add(*child.result);
+      child.process.EndInput();
+    }
+    for (Child& child : children_) child.process.AwaitEnd();
     return sum;
   }
 

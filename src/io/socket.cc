@@ -59,24 +59,18 @@ void Tune(int fd, bool tcp) {
       setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCubic.data(), kCubic.size());
 }
 
-struct Resolved {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  int family = 0;
-};
-
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
 // All addresses of a name, in the order of preference; at least one.
-Result<std::vector<Resolved>> Resolve(const Address& address, bool passive) {
-  Resolved resolved;
+Result<std::vector<ResolvedAddress>> Resolve(const Address& address, bool passive) {
+  ResolvedAddress resolved;
   if (address.is_unix()) {
     auto* unix_address = reinterpret_cast<sockaddr_un*>(&resolved.storage);
     unix_address->sun_family = AF_UNIX;
     std::copy(address.unix_path.begin(), address.unix_path.end(), unix_address->sun_path);
     resolved.length = sizeof(sockaddr_un);
     resolved.family = AF_UNIX;
-    return std::vector<Resolved>{resolved};
+    return std::vector<ResolvedAddress>{resolved};
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -89,7 +83,7 @@ Result<std::vector<Resolved>> Resolve(const Address& address, bool passive) {
                  fmt::format("\"{}\": {}", address.text, gai_strerror(error)));
   }
   const AddressList list(found, &freeaddrinfo);
-  std::vector<Resolved> all;
+  std::vector<ResolvedAddress> all;
   for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
     std::memcpy(&resolved.storage, one->ai_addr, one->ai_addrlen);
     resolved.length = one->ai_addrlen;
@@ -99,41 +93,24 @@ Result<std::vector<Resolved>> Resolve(const Address& address, bool passive) {
   return all;
 }
 
-const sockaddr* Raw(const Resolved& resolved) {
+const sockaddr* Raw(const ResolvedAddress& resolved) {
   return reinterpret_cast<const sockaddr*>(&resolved.storage);
 }
 
-Result<UniqueFd> NewSocket(const Resolved& resolved) {
+Result<UniqueFd> NewSocket(const ResolvedAddress& resolved) {
   UniqueFd fd(socket(resolved.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return SystemError("socket", errno);
   Tune(fd.get(), resolved.family != AF_UNIX);
   return fd;
 }
 
-// Whether a connect that is under way has come through by `deadline`.
-Status FinishConnect(int fd, const std::string& name, Deadline deadline, std::stop_token stop) {
-  while (!WaitFor(fd, /*writable=*/true, std::min(deadline, Clock::now() + kStopPoll))) {
-    if (stop.stop_requested()) return Error(Code::kCancelled, "connect to " + name);
-    if (Passed(deadline)) return Error(Code::kDeadlineExceeded, "connect to " + name);
-  }
+// How a connect that was under way has ended.
+Status ConnectOutcome(int fd, const std::string& what) {
   int error = 0;
   socklen_t length = sizeof error;
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
-  if (error != 0) return SystemError("connect to " + name, error);
+  if (error != 0) return SystemError(what, error);
   return {};
-}
-
-Result<UniqueFd> ConnectTo(const Resolved& resolved, const std::string& name, Deadline deadline,
-                           const std::stop_token& stop) {
-  Result<UniqueFd> made = NewSocket(resolved);
-  if (!made.ok()) return made;
-  UniqueFd fd = std::move(made).value();
-  if (connect(fd.get(), Raw(resolved), resolved.length) == 0) return fd;
-  if (errno != EINPROGRESS) return SystemError("connect to " + name, errno);
-  if (Status status = FinishConnect(fd.get(), name, deadline, stop); !status.ok()) {
-    return std::move(status).error();
-  }
-  return fd;
 }
 
 }  // namespace
@@ -144,6 +121,12 @@ bool Address::is_local() const {
   if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
   in6_addr v6{};
   return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+bool Address::is_numeric() const {
+  in6_addr any{};  // Has room for both.
+  return is_unix() || inet_pton(AF_INET, host.c_str(), &any) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &any) == 1;
 }
 
 Result<Address> ParseAddress(const std::string& text) {
@@ -179,9 +162,9 @@ Result<Address> ParseAddress(const std::string& text) {
 }
 
 Result<UniqueFd> Listen(const Address& address) {
-  Result<std::vector<Resolved>> all = Resolve(address, /*passive=*/true);
+  Result<std::vector<ResolvedAddress>> all = Resolve(address, /*passive=*/true);
   if (!all.ok()) return std::move(all).error();
-  const Resolved& resolved = all.value().front();
+  const ResolvedAddress& resolved = all.value().front();
   Result<UniqueFd> made = NewSocket(resolved);
   if (!made.ok()) return made;
   UniqueFd fd = std::move(made).value();
@@ -222,21 +205,61 @@ Result<Address> BoundAddress(int listener, const Address& address) {
   return bound;
 }
 
-Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop) {
-  const Result<std::vector<Resolved>> all = Resolve(address, /*passive=*/false);
-  if (!all.ok()) return all.error();
-  Error last(Code::kDeadlineExceeded, "connect to " + address.text);
-  for (std::size_t i = 0; i < all.value().size(); ++i) {
+Connecting::Connecting(Address address, Deadline deadline)
+    : address_(std::move(address)), deadline_(deadline), due_(deadline) {}
+
+Status Connecting::Resolve() {
+  Result<std::vector<ResolvedAddress>> all = forebay::Resolve(address_, /*passive=*/false);
+  if (!all.ok()) return std::move(all).error();
+  addresses_ = std::move(all).value();
+  return {};
+}
+
+Result<bool> Connecting::Step(bool writable) {
+  const std::string what = "connect to " + address_.text;
+  Error last(Code::kDeadlineExceeded, what);
+  if (fd_) {
+    if (!writable && !Passed(due_)) return false;
+    if (writable) {
+      Status outcome = ConnectOutcome(fd_.get(), what);
+      if (outcome.ok()) return true;
+      last = std::move(outcome).error();
+    }
+  }
+  while (tried_ < addresses_.size()) {
     // Each has its part of the time: the first may be one whose packets vanish.
-    const auto left = static_cast<int>(all.value().size() - i);
     const Deadline now = Clock::now();
-    if (i > 0 && (now >= deadline || stop.stop_requested())) break;
-    const Deadline until = left == 1 ? deadline : now + (deadline - now) / left;
-    Result<UniqueFd> connected = ConnectTo(all.value()[i], address.text, until, stop);
-    if (connected.ok() || connected.error().code() == Code::kCancelled) return connected;
-    last = std::move(connected).error();
+    if (tried_ > 0 && now >= deadline_) break;
+    const auto left = static_cast<int>(addresses_.size() - tried_);
+    due_ = left == 1 ? deadline_ : now + (deadline_ - now) / left;
+    Result<bool> begun = Begin(addresses_[tried_++]);
+    if (begun.ok()) return begun;
+    last = std::move(begun).error();
   }
   return last;
+}
+
+// The new socket is made before the old one is closed: no number is used twice.
+Result<bool> Connecting::Begin(const ResolvedAddress& to) {
+  Result<UniqueFd> made = NewSocket(to);
+  if (!made.ok()) return std::move(made).error();
+  fd_ = std::move(made).value();
+  if (connect(fd_.get(), Raw(to), to.length) == 0) return true;
+  if (errno == EINPROGRESS) return false;
+  return SystemError("connect to " + address_.text, errno);
+}
+
+Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop) {
+  Connecting connecting(address, deadline);
+  if (Status status = connecting.Resolve(); !status.ok()) return std::move(status).error();
+  Result<bool> connected = connecting.Step(/*writable=*/false);
+  while (connected.ok() && !connected.value()) {
+    if (stop.stop_requested()) return Error(Code::kCancelled, "connect to " + address.text);
+    connected = connecting.Step(WaitFor(connecting.fd(), /*writable=*/true,
+                                        std::min(connecting.due(), Clock::now() + kStopPoll)));
+  }
+  if (!connected.ok()) return std::move(connected).error();
+  return connecting.Take();
 }
 
 Result<UniqueFd> Accept(int listener) {
@@ -273,7 +296,8 @@ Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadli
     message.msg_iovlen = left.size();
     const ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     if (sent < 0 && errno == EAGAIN) {
-      if (!WaitFor(fd, /*writable=*/true, deadline)) {
+      // The kernel may call it writable and yet have no memory.
+      if (Passed(deadline) || !WaitFor(fd, /*writable=*/true, deadline)) {
         return Error(Code::kDeadlineExceeded, "send: the peer takes nothing");
       }
     } else if (sent < 0 && errno != EINTR) {

@@ -5,6 +5,7 @@
 // data centre.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/deadline.h"
 #include "base/result.h"
@@ -29,6 +31,8 @@ struct Address {
   bool is_unix() const { return !unix_path.empty(); }
   // True for unix sockets, "localhost" and numeric loopback addresses.
   bool is_local() const;
+  // Whether there is no name to look up.
+  bool is_numeric() const;
 };
 
 // Errors: kInvalidArgument, with the value and what would do; a unix path that does not fit into
@@ -42,10 +46,47 @@ Result<UniqueFd> Listen(const Address& address);
 // The address with the port that the kernel chose, for "HOST:0".
 Result<Address> BoundAddress(int listener, const Address& address);
 
-// Tries every address of a name, each with its part of the time that is left. Looking the name up
-// is the system's, and may take longer than `deadline`.
+struct ResolvedAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  int family = 0;
+};
+
+// A connection that is being opened: tries every address of a name, each with its part of the time
+// that is left. Only Resolve waits.
+//
+// Thread safety: none.
+class Connecting {
+ public:
+  Connecting(Address address, Deadline deadline);
+
+  // Looks the name up, to be called once and first. That is the system's, and may take longer than
+  // the deadline; at once if the address is_numeric().
+  // Errors: kUnavailable (nobody knows the name).
+  Status Resolve();
+
+  // Goes on: at first, and when fd() is `writable` or due() has come. True: connected, and all that
+  // is left is to Take. False: not yet; fd() is another one than before if it was not the first.
+  // Errors: those of Connect, of the last address that was tried.
+  Result<bool> Step(bool writable);
+
+  int fd() const { return fd_.get(); }
+  Deadline due() const { return due_; }
+  UniqueFd Take() { return std::move(fd_); }
+
+ private:
+  Result<bool> Begin(const ResolvedAddress& to);
+
+  const Address address_;
+  const Deadline deadline_;
+  std::vector<ResolvedAddress> addresses_;
+  std::size_t tried_ = 0;  // Of them.
+  UniqueFd fd_;
+  Deadline due_;
+};
+
+// Waits for a Connecting. Obeys `stop` within 100 ms.
 // Errors: kUnavailable (refused, unreachable, reset), kDeadlineExceeded, kInvalidArgument.
-// Obeys `stop` within 100 ms.
 Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_token stop);
 
 // Accepts one connection from a listener that poll(2) said is readable. kUnavailable: nothing there
@@ -61,7 +102,8 @@ void LimitUnsent(int fd, std::uint32_t bytes);
 // Returns whether there is something to do.
 bool WaitFor(int fd, bool writable, Deadline until);
 
-// Writes all of `parts`. Errors: kUnavailable (the peer is gone), kDeadlineExceeded.
+// Writes all of `parts`; with a deadline that has passed, without waiting.
+// Errors: kUnavailable (the peer is gone), kDeadlineExceeded: some of it may have been sent.
 Status SendAll(int fd, std::span<const std::span<const std::byte>> parts, Deadline deadline);
 
 // Reads exactly bytes.size() bytes: for a few. shutdown(2) from another thread ends it early.

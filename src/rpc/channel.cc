@@ -52,11 +52,6 @@ Channel::~Channel() {
     MutexLock lock(mutex_);
     closing_ = true;
   }
-  threads_.RequestStop();
-  {
-    MutexLock lock(write_mutex_);
-    if (fd_) shutdown(fd_.get(), SHUT_RDWR);
-  }
   threads_.StopAndJoin();
   receivers_->Remove(*this);
   EndConnection(ConnectionBroke(address_, Error(Code::kCancelled, "asked to stop"), false));
@@ -108,10 +103,10 @@ Channel::CallId Channel::Begin(FrameHeader header, std::vector<std::byte> body, 
 // Writes to connection number `connection`; if that is gone, so is whom the frame was for.
 void Channel::Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body) {
   MutexLock lock(write_mutex_);
-  if (fd_ && connection == fd_connection_) WriteHeld(header, body);
+  if (fd_ && connection == fd_connection_) WriteHeld(header, body, Clock::now() + kWriteTimeout);
 }
 
-void Channel::WriteHeld(FrameHeader header, std::span<const std::byte> body) {
+void Channel::WriteHeld(FrameHeader header, std::span<const std::byte> body, Deadline until) {
   header.epoch = epoch_.load();
   acknowledged_bytes_ = received_bytes_.load();  // First: of no more than is acknowledged.
   header.acked = received_.load();
@@ -119,9 +114,7 @@ void Channel::WriteHeld(FrameHeader header, std::span<const std::byte> body) {
   header.body_bytes = static_cast<std::uint32_t>(body.size());
   const FrameHeaderBytes bytes = EncodeFrameHeader(header);
   const std::array<std::span<const std::byte>, 2> parts = {bytes, body};
-  if (!SendAll(fd_.get(), std::span(parts).first(body.empty() ? 1 : 2),
-               Clock::now() + kWriteTimeout)
-           .ok()) {
+  if (!SendAll(fd_.get(), std::span(parts).first(body.empty() ? 1 : 2), until).ok()) {
     shutdown(fd_.get(), SHUT_RDWR);  // Whoever receives sees it and ends all calls.
   }
 }
@@ -158,48 +151,52 @@ void Channel::Cancel(CallId id) {
   Write(connection, header, {});
 }
 
-// In the background; what is to be sent meanwhile waits in unsent_.
+// What is to be sent meanwhile waits in unsent_.
 void Channel::StartOpening() {
   if (closing_) return;
   opening_ = true;
-  threads_.Run("connect", [this](std::stop_token stop) {
-    if (Status status = Open(stop); !status.ok()) {
-      EndConnection(ConnectionBroke(address_, status.error(), refused_));
-    }
+  refused_ = false;
+  connecting_.emplace(address_, Clock::now() + options_.connect_timeout);
+  Status begun;
+  if (address_.is_numeric()) {
+    begun = Connect();
+    if (begun.ok()) return;
+  }
+  // A name is looked up on a thread of its own. And whoever is here may hold a lock that receivers
+  // take.
+  threads_.Run("connect", [this, begun](std::stop_token) {
+    const Status status = begun.ok() ? Connect() : begun;
+    if (!status.ok()) EndConnection(ConnectionBroke(address_, status.error(), false));
   });
 }
 
-Status Channel::Open(const std::stop_token& stop) {
-  refused_ = false;
-  Result<UniqueFd> connected = Connect(address_, Clock::now() + options_.connect_timeout, stop);
-  if (!connected.ok()) return std::move(connected).error();
-  receiving_fd_ = connected.value().get();
-  stream_ = FrameStream();
-  run_.reset();
-  std::uint64_t connection = 0;
-  {
-    MutexLock lock(write_mutex_);
-    fd_ = std::move(connected).value();
-    connection = ++fd_connection_;
-    received_ = acknowledged_ = 0;
-    received_bytes_ = acknowledged_bytes_ = 0;
-  }
-  // Whoever asks to stop after this shuts the connection down.
-  if (stop.stop_requested()) return Error(Code::kCancelled, "asked to stop");
-  if (Status status = Greet(receiving_fd_, connection); !status.ok()) return status;
-  // Frames that waited for the connection go first; later ones may overtake the last of them.
-  std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent;
-  {
-    MutexLock lock(mutex_);
-    unsent.swap(unsent_);
-    connected_ = connection;
-    opening_ = false;
-  }
-  for (const auto& [header, body] : unsent) Write(connection, header, body);
-  return receivers_->Add(receiving_fd_, *this, Clock::now() + options_.idle_timeout);
+// From here on the thread that receives goes on.
+Status Channel::Connect() {
+  if (Status status = connecting_->Resolve(); !status.ok()) return status;
+  const Result<bool> begun = connecting_->Step(/*writable=*/false);
+  if (!begun.ok()) return begun.error();
+  return AwaitConnected();
 }
 
-Status Channel::Greet(int fd, std::uint64_t connection) {
+std::optional<Deadline> Channel::ContinueConnecting(bool writable) {
+  const int fd = connecting_->fd();
+  const Result<bool> connected = connecting_->Step(writable);
+  if (connected.ok() && connecting_->fd() == fd) {
+    return connected.value() ? Greet() : connecting_->due();
+  }
+  const Status status = connected.ok() ? AwaitConnected() : connected.error();
+  if (!status.ok()) EndConnection(ConnectionBroke(address_, status.error(), false));
+  return std::nullopt;
+}
+
+Status Channel::AwaitConnected() {
+  return receivers_->Add(connecting_->fd(), *this, connecting_->due(), Receivers::First::kWritable);
+}
+
+Deadline Channel::Greet() {
+  stream_ = FrameStream();
+  run_.reset();
+  receiving_fd_ = connecting_->fd();
   Hello hello;
   hello.version_min = kProtocolVersionMin;
   hello.version_max = kProtocolVersion;
@@ -208,23 +205,38 @@ Status Channel::Greet(int fd, std::uint64_t connection) {
   hello.endpoint = options_.endpoint;
   FrameHeader header;
   header.type = FrameType::kHello;
-  Write(connection, header, Encode(hello));
-  const Deadline deadline = Clock::now() + kGreetTimeout;
-  FrameHeaderBytes bytes;
-  if (Status status = ReceiveExactly(fd, bytes, deadline); !status.ok()) return status;
-  const Result<FrameHeader> answer = DecodeFrameHeader(bytes);
-  if (!answer.ok()) return answer.error();
-  std::vector<std::byte> body(answer.value().body_bytes);
-  if (Status status = ReceiveExactly(fd, body, deadline); !status.ok()) return status;
-  if (answer.value().type == FrameType::kError) {
-    refused_ = true;
-    return DecodeError(answer.value().code, body);
+  {
+    MutexLock lock(write_mutex_);
+    fd_ = connecting_->Take();
+    ++fd_connection_;
+    received_ = acknowledged_ = 0;
+    received_bytes_ = acknowledged_bytes_ = 0;
+    WriteHeld(header, Encode(hello), Clock::now());
   }
-  if (answer.value().type != FrameType::kWelcome || answer.value().payload_bytes != 0) {
+  connecting_.reset();
+  return *(greeting_until_ = Clock::now() + kGreetTimeout);
+}
+
+// What the worker answers to Hello.
+Status Channel::Greeted(const FrameHeader& header, std::span<const std::byte> body) {
+  if (header.type == FrameType::kError) {
+    refused_ = true;
+    return DecodeError(header.code, body);
+  }
+  if (header.type != FrameType::kWelcome || header.payload_bytes != 0) {
     return Error(Code::kInvalidArgument, "it does not greet as a worker does");
   }
   const Result<Welcome> welcome = DecodeWelcome(body);
   if (!welcome.ok()) return welcome.error();
+  greeting_until_.reset();
+  MutexLock lock(mutex_);
+  MutexLock write_lock(write_mutex_);  // Nobody else writes yet.
+  connected_ = fd_connection_;
+  opening_ = false;
+  for (const auto& [waiting, waiting_body] : unsent_) {
+    WriteHeld(waiting, waiting_body, Clock::now());
+  }
+  unsent_.clear();
   return {};
 }
 
@@ -237,6 +249,8 @@ void Channel::EndConnection(const Error& error) {
     unsent_.clear();
     connected_ = 0;
     opening_ = true;  // Not before this is done.
+    connecting_.reset();
+    greeting_until_.reset();
     MutexLock write_lock(write_mutex_);
     fd_.Reset();
   }
@@ -262,27 +276,31 @@ bool Channel::CloseIfIdle() {
   return true;
 }
 
-std::optional<Deadline> Channel::Receive(bool readable) {
-  if (readable) {
+std::optional<Deadline> Channel::Receive(bool ready) {
+  if (connecting_) return ContinueConnecting(ready);
+  Status status;
+  if (ready) {
     last_heard_ = Clock::now();  // Also of what nobody wants any more.
-    const Status status = stream_.Receive(receiving_fd_, *this);
+    status = stream_.Receive(receiving_fd_, *this);
     // Until there is more, its call can be cancelled.
     if (run_ && run_->receiver != nullptr) {
       Release(run_->id);
       run_->receiver = nullptr;
     }
-    if (!status.ok()) {
-      // Nobody may wait here for whom a full socket keeps from letting go of it.
-      shutdown(receiving_fd_, SHUT_RDWR);
-      EndConnection(ConnectionBroke(address_, status.error(), false));
-      return std::nullopt;
-    }
+  } else if (greeting_until_) {
+    status = Error(Code::kDeadlineExceeded, "it does not answer the greeting");
   } else if (received_ != acknowledged_) {
     Acknowledge();
   } else if (Passed(last_heard_.load() + options_.idle_timeout) && CloseIfIdle()) {
     return std::nullopt;
   }
-  return Clock::now() + Patience();
+  if (!status.ok()) {
+    // Nobody may wait here for whom a full socket keeps from letting go of it.
+    shutdown(receiving_fd_, SHUT_RDWR);
+    EndConnection(ConnectionBroke(address_, status.error(), refused_));
+    return std::nullopt;
+  }
+  return greeting_until_ ? *greeting_until_ : Clock::now() + Patience();
 }
 
 // How long after now something is to be done, if nothing comes.
@@ -299,12 +317,13 @@ void Channel::Acknowledge() {
   if (fd_ && WaitFor(fd_.get(), /*writable=*/true, Deadline::min())) {
     FrameHeader header;
     header.type = FrameType::kAck;
-    WriteHeld(header, {});
+    WriteHeld(header, {}, Clock::now());
   }
   write_mutex_.Unlock();
 }
 
 Status Channel::Head(const FrameHeader& header, std::span<const std::byte> body) {
+  if (greeting_until_) return Greeted(header, body);
   if (Status status = Heard(header, body); !status.ok()) return status;
   if (header.type == FrameType::kPong && header.request_id == 0) return {};
   queue_depth_ = header.queue_depth;

@@ -89,7 +89,7 @@ struct ChannelOptions {
   std::shared_ptr<Receivers> receivers = {};
 };
 
-// Thread safety: safe. Threads: one while it connects, else those of its Receivers.
+// Thread safety: safe. Threads: those of its Receivers, and one while a name is looked up.
 class Channel : private Receiving, private FrameSink {
  public:
   Channel(Address address, ChannelOptions options);
@@ -176,16 +176,22 @@ class Channel : private Receiving, private FrameSink {
   CallId Begin(FrameHeader header, std::vector<std::byte> body, Call call) EXCLUDES(mutex_);
   void Write(std::uint64_t connection, FrameHeader header, std::span<const std::byte> body)
       EXCLUDES(write_mutex_);
-  void WriteHeld(FrameHeader header, std::span<const std::byte> body) REQUIRES(write_mutex_);
+  // Breaks the connection if the frame is not sent by then.
+  void WriteHeld(FrameHeader header, std::span<const std::byte> body, Deadline until)
+      REQUIRES(write_mutex_);
   std::uint64_t Connected() const EXCLUDES(mutex_);
 
   void StartOpening() REQUIRES(mutex_);
-  Status Open(const std::stop_token& stop) EXCLUDES(mutex_);
-  Status Greet(int fd, std::uint64_t connection);
+  Status Connect();
+  Status AwaitConnected();
+  std::optional<Deadline> ContinueConnecting(bool writable);
+  Deadline Greet() EXCLUDES(write_mutex_);
+  Status Greeted(const FrameHeader& header, std::span<const std::byte> body)
+      EXCLUDES(mutex_, write_mutex_);
   void EndConnection(const Error& error) EXCLUDES(mutex_);
   bool CloseIfIdle() EXCLUDES(mutex_);
 
-  std::optional<Deadline> Receive(bool readable) override EXCLUDES(mutex_);
+  std::optional<Deadline> Receive(bool ready) override EXCLUDES(mutex_);
   std::chrono::milliseconds Patience() const;
   void Acknowledge() EXCLUDES(write_mutex_);
   Status Head(const FrameHeader& header, std::span<const std::byte> body) override;
@@ -228,9 +234,11 @@ class Channel : private Receiving, private FrameSink {
   Mutex write_mutex_;
   UniqueFd fd_ GUARDED_BY(write_mutex_);
   std::uint64_t fd_connection_ GUARDED_BY(write_mutex_) = 0;  // Counts connections.
-  // Of the thread that opens a connection, then of the one that receives from it.
+  // Of whoever opens a connection, then of the thread that receives from it.
+  std::optional<Connecting> connecting_;
   int receiving_fd_ = -1;
-  bool refused_ = false;  // At the newest greeting.
+  std::optional<Deadline> greeting_until_;  // The worker has not answered Hello yet.
+  bool refused_ = false;                    // At the newest greeting.
   FrameStream stream_;
   std::optional<Run> run_;
   TaskGroup threads_;  // Last: joined before anything else goes.

@@ -21,11 +21,13 @@ constexpr std::uint64_t kWakerId = 0;
 // How long a thread must have been busy.
 constexpr std::chrono::milliseconds kBusyFor{100};
 
-bool Watch(int epoll, int fd, std::uint64_t id) {
+// `operation`: of epoll_ctl(2).
+bool Watch(int epoll, int operation, int fd, std::uint64_t id,
+           Receivers::First what = Receivers::First::kReadable) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = what == Receivers::First::kWritable ? EPOLLOUT : EPOLLIN;
   event.data.u64 = id;
-  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+  return epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
 // Of the calling thread.
@@ -63,15 +65,16 @@ std::size_t Receivers::threads() const {
   return threads_.size();
 }
 
-Status Receivers::Add(int fd, Receiving& receiving, Deadline due) {
+Status Receivers::Add(int fd, Receiving& receiving, Deadline due, First first) {
   MutexLock lock(mutex_);
   Thread* thread = threads_.empty() ? StartThread() : LeastOccupied();
   const Id id = next_id_++;
   // Nobody calls it before it is among the entries.
-  if (thread == nullptr || !Watch(thread->epoll.get(), fd, id)) {
+  if (thread == nullptr || !Watch(thread->epoll.get(), EPOLL_CTL_ADD, fd, id, first)) {
     return Error(Code::kUnavailable, std::string("epoll: ") + std::strerror(errno));
   }
-  entries_[id] = Entry{.receiving = &receiving, .fd = fd, .due = due, .thread = thread};
+  entries_[id] =
+      Entry{.receiving = &receiving, .fd = fd, .due = due, .thread = thread, .awaits = first};
   if (due < thread->due) {
     thread->due = due;
     thread->waker->Wake();
@@ -99,7 +102,7 @@ void Receivers::Remove(const Receiving& receiving) {
 Receivers::Thread* Receivers::StartThread() {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   std::shared_ptr<Waker> waker = Waker::TryMake();
-  if (!epoll || !waker || !Watch(epoll.get(), waker->fd(), kWakerId)) return nullptr;
+  if (!epoll || !waker || !Watch(epoll.get(), EPOLL_CTL_ADD, waker->fd(), kWakerId)) return nullptr;
   Thread& thread =
       *threads_.emplace_back(std::make_unique<Thread>(std::move(epoll), std::move(waker)));
   tasks_.Run("receive", [this, &thread](std::stop_token stop) { Run(thread, stop); });
@@ -125,14 +128,14 @@ void Receivers::Run(Thread& thread, const std::stop_token& stop) {
       if (event.data.u64 == kWakerId) {
         thread.waker->Clear();
       } else {
-        Call(thread, event.data.u64, /*readable=*/true);
+        Call(thread, event.data.u64, /*ready=*/true);
       }
     }
     ShareIfBusy(thread);
   }
 }
 
-void Receivers::Call(Thread& thread, Id id, bool readable) {
+void Receivers::Call(Thread& thread, Id id, bool ready) {
   Receiving* receiving = nullptr;
   {
     MutexLock lock(mutex_);
@@ -143,12 +146,15 @@ void Receivers::Call(Thread& thread, Id id, bool readable) {
     entry.called = true;
     receiving = entry.receiving;
   }
-  const std::optional<Deadline> due = receiving->Receive(readable);
+  const std::optional<Deadline> due = receiving->Receive(ready);
   MutexLock lock(mutex_);
   if (due) {
     Entry& entry = entries_.at(id);
     entry.due = *due;
     entry.called = false;
+    if (ready && std::exchange(entry.awaits, First::kReadable) == First::kWritable) {
+      CHECK(Watch(thread.epoll.get(), EPOLL_CTL_MOD, entry.fd, id));
+    }
     thread.due = std::min(thread.due, *due);
   } else {
     entries_.erase(id);  // The kernel forgot it when it was closed.
@@ -173,7 +179,7 @@ Deadline Receivers::CallDue(Thread& thread) {
       }
     }
   }
-  for (const Id id : ids) Call(thread, id, /*readable=*/false);
+  for (const Id id : ids) Call(thread, id, /*ready=*/false);
   MutexLock lock(mutex_);
   return thread.due;
 }
@@ -200,7 +206,7 @@ void Receivers::HandOn(Thread& thread) {
   if (other == nullptr) return;
   for (std::size_t i = 1; i < own.size(); i += 2) {
     Entry& entry = entries_.at(own[i]);
-    if (!Watch(other->epoll.get(), entry.fd, own[i])) continue;
+    if (!Watch(other->epoll.get(), EPOLL_CTL_ADD, entry.fd, own[i], entry.awaits)) continue;
     CHECK(epoll_ctl(thread.epoll.get(), EPOLL_CTL_DEL, entry.fd, nullptr) == 0);
     entry.thread = other;
     other->due = std::min(other->due, entry.due);

@@ -26,10 +26,10 @@ class Receiving {
  public:
   virtual ~Receiving() = default;
 
-  // Something has come (`readable`), or else the time that was named last. Must not block: other
-  // connections wait. Returns when to call again if nothing comes. Nothing: the connection has
-  // ended, and its descriptor is closed already; it is forgotten.
-  virtual std::optional<Deadline> Receive(bool readable) = 0;
+  // What was waited for is there (`ready`), or else the time has come that was named last. Must not
+  // block: other connections wait. Returns when to call again if nothing comes. Nothing: the
+  // descriptor is closed already, and forgotten; another one may have been added.
+  virtual std::optional<Deadline> Receive(bool ready) = 0;
 };
 
 struct ReceiversOptions {
@@ -42,16 +42,21 @@ struct ReceiversOptions {
 // are busy; they stay. Cost: a system call for each Add and Remove, two locks for each Receive.
 class Receivers {
  public:
+  // What is waited for at first; afterwards it is something to read.
+  enum class First { kReadable, kWritable };
+
   explicit Receivers(ReceiversOptions options = {});
   // All must have been removed, or have ended.
   ~Receivers();
   Receivers(const Receivers&) = delete;
   Receivers& operator=(const Receivers&) = delete;
 
-  // Calls `receiving` from now on, whenever there is something to read from `fd`, and at `due`.
+  // Calls `receiving` from now on, whenever there is something to read from `fd`, and at `due`;
+  // kWritable: the first time once a connect(2) that is under way has ended.
   // The descriptor must stay open until it ended by itself (Receive) or Remove has returned.
   // Errors: kUnavailable (out of descriptors or memory).
-  Status Add(int fd, Receiving& receiving, Deadline due) EXCLUDES(mutex_);
+  Status Add(int fd, Receiving& receiving, Deadline due, First first = First::kReadable)
+      EXCLUDES(mutex_);
 
   // After this returned, `receiving` is not called any more; waits for a call under way. Not from
   // inside of Receive, and not with a lock that Receive takes. Unknown ones are ignored.
@@ -68,6 +73,7 @@ class Receivers {
     int fd = -1;
     Deadline due;
     Thread* thread = nullptr;
+    First awaits = First::kReadable;
     bool called = false;   // Right now.
     bool removed = false;  // Not to be called again.
   };
@@ -75,7 +81,7 @@ class Receivers {
   Thread* StartThread() REQUIRES(mutex_);
   Thread* LeastOccupied() REQUIRES(mutex_);
   void Run(Thread& thread, const std::stop_token& stop) EXCLUDES(mutex_);
-  void Call(Thread& thread, Id id, bool readable) EXCLUDES(mutex_);
+  void Call(Thread& thread, Id id, bool ready) EXCLUDES(mutex_);
   Deadline CallDue(Thread& thread) EXCLUDES(mutex_);
   void ShareIfBusy(Thread& thread) EXCLUDES(mutex_);
   void HandOn(Thread& thread) EXCLUDES(mutex_);

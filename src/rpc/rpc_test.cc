@@ -1,5 +1,7 @@
 // Server and Channel together, over a unix socket: what each promises the other.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -209,6 +211,9 @@ class BufferReceiver : public BlockReceiver {
   std::optional<Outcome> outcome GUARDED_BY(mutex);
 };
 
+// A name of two addresses; at the first of them nobody listens.
+constexpr const char* kTwoAddresses = "two-addresses.test";
+
 // The worker's end of one connection, by hand.
 class FakeWorker {
  public:
@@ -269,8 +274,9 @@ class RpcTest : public testing::Test {
     rmdir(directory_.c_str());
   }
 
-  void Start() {
-    address_ = ParseAddress("unix:" + directory_ + "/w.sock").value();
+  void Start() { Start("unix:" + directory_ + "/w.sock"); }
+  void Start(const std::string& address) {
+    address_ = ParseAddress(address).value();
     Result<std::unique_ptr<Server>> server = Server::Start({.address = address_}, service_);
     CHECK(server.ok());
     server_ = std::move(server).value();
@@ -295,6 +301,22 @@ class RpcTest : public testing::Test {
   Address address_;
   std::unique_ptr<Server> server_;
 };
+
+}  // namespace
+}  // namespace forebay
+
+// In place of the system's, which is asked for all other names.
+extern "C" int getaddrinfo(const char* name, const char* port, const addrinfo* hints,
+                           addrinfo** found) {
+  static const auto real =
+      reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  if (std::string_view(name) != forebay::kTwoAddresses) return real(name, port, hints, found);
+  const int error = real("127.0.0.2", port, hints, found);
+  return error != 0 ? error : real("127.0.0.1", port, hints, &(*found)->ai_next);
+}
+
+namespace forebay {
+namespace {
 
 TEST_F(RpcTest, ManyCallsShareAConnection) {
   Channel channel(address_, {});
@@ -447,6 +469,45 @@ TEST_F(RpcTest, ChannelsShareReceivers) {
   const auto again = std::make_shared<BufferReceiver>();
   channels.back()->StartRead(CallOf(2), again);
   EXPECT_TRUE(again->Await().status.ok());
+}
+
+// All channels here have one thread, which must wait for neither of the silent ones.
+TEST_F(RpcTest, AWorkerThatIsSlowToAnswerHoldsUpNobodyElse) {
+  const auto receivers = std::make_shared<Receivers>(ReceiversOptions{.threads_max = 1});
+  const ChannelOptions options{.connect_timeout = 300ms, .receivers = receivers};
+  const UniqueFd full = Listen(ParseAddress("127.0.0.1:0").value()).value();
+  ASSERT_EQ(listen(full.get(), /*backlog=*/0), 0);
+  const Address full_address =
+      BoundAddress(full.get(), ParseAddress("127.0.0.1:0").value()).value();
+  const UniqueFd fills_it = Connect(full_address, Clock::now() + 1s, {}).value();
+  FakeWorker silent;
+  Channel vanishing(full_address, options);
+  Channel greeting(silent.address(), options);
+  Channel lively(address_, options);
+  const auto lost = std::make_shared<BufferReceiver>();
+  vanishing.StartRead(CallOf(0), lost);
+  const auto late = std::make_shared<BufferReceiver>();
+  greeting.StartRead(CallOf(0), late);
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    const auto taken = std::make_shared<BufferReceiver>();
+    lively.StartRead(CallOf(index), taken);
+    EXPECT_TRUE(taken->Await().status.ok());
+  }
+  EXPECT_EQ(lost->Await().status.error().code(), Code::kUnavailable);  // Its packets vanished.
+  silent.Greet();
+  silent.SendData(/*request_id=*/1, kRunBytes);
+  EXPECT_TRUE(late->Await().status.ok());
+}
+
+TEST_F(RpcTest, TheNextAddressOfANameIsTried) {
+  server_.reset();
+  Start("127.0.0.1:0");
+  const std::string port = server_->address().port;
+  Channel channel(ParseAddress(kTwoAddresses + (":" + port)).value(), {});
+  const auto taken = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(3), taken);
+  EXPECT_TRUE(taken->Await().status.ok());
+  ExpectBlock(3, *taken);
 }
 
 // Nothing of the call's is written to once Cancel has returned, though half of its frame is still
