@@ -81,12 +81,7 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 ChildProcess::~ChildProcess() {
   if (pid_ <= 0) return;
   kill(pid_, SIGKILL);
-  AwaitEnd();
-}
-
-void ChildProcess::AwaitEnd() {
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
-  pid_ = -1;
 }
 
 Status ChildProcess::Send(std::string_view text) {

@@ -30,10 +30,6 @@ class ChildProcess {
   // Takes what there is to read, and appends the lines that are now complete to `lines`. False: it
   // has closed its output.
   bool ReadLines(std::vector<std::string>& lines);
-  // Closes its standard input, at which it leaves.
-  void EndInput() { input_.Reset(); }
-  // Waits until it has left by itself.
-  void AwaitEnd();
 
  private:
   ChildProcess(pid_t pid, UniqueFd input, UniqueFd output)

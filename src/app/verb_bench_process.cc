@@ -102,10 +102,11 @@ class Tasks {
     }
   }
 
-  // Gives the signal, whose time is `signal`, and waits for the last task.
+  // Gives the signal when its time has come, and waits for the last task.
   BenchResult Run(Deadline signal) EXCLUDES(mutex_) {
-    const double cpu_before = CpuSeconds();
     MutexLock lock(mutex_);
+    while (!Passed(signal)) changed_.WaitUntil(mutex_, signal);
+    const double cpu_before = CpuSeconds();
     signal_ = signal;
     started_ = true;
     changed_.NotifyAll();
@@ -171,7 +172,9 @@ int RunBenchProcessVerb(const Context& context) {
   const BenchResult result =
       tasks.Run(Deadline(std::chrono::nanoseconds(static_cast<std::int64_t>(*signal))));
   const Status written = WriteStdout(ResultLine(result) + '\n');
-  ReadLine();  // Leaving takes processor time, which is not to be that of others who still read.
+  // Leaving takes processor time, which is not to be that of others who still read: until it is
+  // ended.
+  ReadLine();
   return Ended(context, interrupts, written);
 }
 

@@ -58,7 +58,9 @@ class BenchRead {
   Result<BenchResult> Run() {
     Status status = StartAll();
     if (status.ok()) status = Until([](const Child& child) { return child.ready; });
-    const auto signal = Clock::now().time_since_epoch();
+    // In time for all to know it: they start at the same instant, though they are told in turn.
+    constexpr std::chrono::milliseconds kSignalAhead{100};
+    const auto signal = (Clock::now() + kSignalAhead).time_since_epoch();
     const std::string go = fmt::format(
         "go {}\n", std::chrono::duration_cast<std::chrono::nanoseconds>(signal).count());
     for (Child& child : children_) {
@@ -67,11 +69,7 @@ class BenchRead {
     if (status.ok()) status = Until([](const Child& child) { return child.result.has_value(); });
     if (!status.ok()) return status.error();
     BenchResult sum;
-    for (Child& child : children_) {
-      sum.Add(*child.result);
-      child.process.EndInput();
-    }
-    for (Child& child : children_) child.process.AwaitEnd();
+    for (const Child& child : children_) sum.Add(*child.result);
     return sum;
   }
 

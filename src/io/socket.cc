@@ -239,7 +239,6 @@ Result<bool> Connecting::Step(bool writable) {
   return last;
 }
 
-// The new socket is made before the old one is closed: no number is used twice.
 Result<bool> Connecting::Begin(const ResolvedAddress& to) {
   Result<UniqueFd> made = NewSocket(to);
   if (!made.ok()) return std::move(made).error();

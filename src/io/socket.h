@@ -66,11 +66,13 @@ class Connecting {
   Status Resolve();
 
   // Goes on: at first, and when fd() is `writable` or due() has come. True: connected, and all that
-  // is left is to Take. False: not yet; fd() is another one than before if it was not the first.
+  // is left is to Take. False: not yet.
   // Errors: those of Connect, of the last address that was tried.
   Result<bool> Step(bool writable);
 
   int fd() const { return fd_.get(); }
+  // Which address it is, from 1. Each has a descriptor of its own, maybe under the same number.
+  std::size_t attempt() const { return tried_; }
   Deadline due() const { return due_; }
   UniqueFd Take() { return std::move(fd_); }
 

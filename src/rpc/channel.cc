@@ -52,6 +52,10 @@ Channel::~Channel() {
     MutexLock lock(mutex_);
     closing_ = true;
   }
+  {
+    MutexLock lock(write_mutex_);
+    if (fd_) shutdown(fd_.get(), SHUT_RDWR);  // Nobody goes on writing.
+  }
   threads_.StopAndJoin();
   receivers_->Remove(*this);
   EndConnection(ConnectionBroke(address_, Error(Code::kCancelled, "asked to stop"), false));
@@ -179,9 +183,9 @@ Status Channel::Connect() {
 }
 
 std::optional<Deadline> Channel::ContinueConnecting(bool writable) {
-  const int fd = connecting_->fd();
+  const std::size_t attempt = connecting_->attempt();
   const Result<bool> connected = connecting_->Step(writable);
-  if (connected.ok() && connecting_->fd() == fd) {
+  if (connected.ok() && connecting_->attempt() == attempt) {
     return connected.value() ? Greet() : connecting_->due();
   }
   const Status status = connected.ok() ? AwaitConnected() : connected.error();
@@ -193,6 +197,7 @@ Status Channel::AwaitConnected() {
   return receivers_->Add(connecting_->fd(), *this, connecting_->due(), Receivers::First::kWritable);
 }
 
+// The calls that waited follow at once: a worker that refuses to greet ends them all the same.
 Deadline Channel::Greet() {
   stream_ = FrameStream();
   run_.reset();
@@ -206,15 +211,34 @@ Deadline Channel::Greet() {
   FrameHeader header;
   header.type = FrameType::kHello;
   {
-    MutexLock lock(write_mutex_);
+    MutexLock lock(mutex_);
+    MutexLock write_lock(write_mutex_);  // Nobody else writes yet.
     fd_ = connecting_->Take();
-    ++fd_connection_;
+    connected_ = ++fd_connection_;
+    opening_ = false;
     received_ = acknowledged_ = 0;
     received_bytes_ = acknowledged_bytes_ = 0;
     WriteHeld(header, Encode(hello), Clock::now());
+    if (FewUnsent()) {
+      for (const auto& [waiting, body] : unsent_) WriteHeld(waiting, body, Clock::now());
+    } else {
+      threads_.Run("send", [this, connection = connected_, frames = unsent_](std::stop_token) {
+        for (const auto& [waiting, body] : frames) Write(connection, waiting, body);
+      });
+    }
+    unsent_.clear();
   }
   connecting_.reset();
   return *(greeting_until_ = Clock::now() + kGreetTimeout);
+}
+
+// Whether the frames that wait fit any new socket, so that nobody waits for it.
+bool Channel::FewUnsent() const {
+  constexpr std::size_t kFrames = 16;
+  constexpr std::size_t kBytes = 16 << 10;
+  std::size_t bytes = 0;
+  for (const auto& [header, body] : unsent_) bytes += body.size();
+  return unsent_.size() <= kFrames && bytes <= kBytes;
 }
 
 // What the worker answers to Hello.
@@ -229,14 +253,7 @@ Status Channel::Greeted(const FrameHeader& header, std::span<const std::byte> bo
   const Result<Welcome> welcome = DecodeWelcome(body);
   if (!welcome.ok()) return welcome.error();
   greeting_until_.reset();
-  MutexLock lock(mutex_);
-  MutexLock write_lock(write_mutex_);  // Nobody else writes yet.
-  connected_ = fd_connection_;
-  opening_ = false;
-  for (const auto& [waiting, waiting_body] : unsent_) {
-    WriteHeld(waiting, waiting_body, Clock::now());
-  }
-  unsent_.clear();
+  last_heard_ = Clock::now();
   return {};
 }
 
@@ -280,7 +297,8 @@ std::optional<Deadline> Channel::Receive(bool ready) {
   if (connecting_) return ContinueConnecting(ready);
   Status status;
   if (ready) {
-    last_heard_ = Clock::now();  // Also of what nobody wants any more.
+    // Also of what nobody wants any more. One that only hangs up on us gives no sign of life.
+    if (!greeting_until_) last_heard_ = Clock::now();
     status = stream_.Receive(receiving_fd_, *this);
     // Until there is more, its call can be cancelled.
     if (run_ && run_->receiver != nullptr) {

@@ -89,7 +89,8 @@ struct ChannelOptions {
   std::shared_ptr<Receivers> receivers = {};
 };
 
-// Thread safety: safe. Threads: those of its Receivers, and one while a name is looked up.
+// Thread safety: safe. Threads: those of its Receivers, and one while a name is looked up, or while
+// what waited for the connection is more than a socket takes at once.
 class Channel : private Receiving, private FrameSink {
  public:
   Channel(Address address, ChannelOptions options);
@@ -185,9 +186,9 @@ class Channel : private Receiving, private FrameSink {
   Status Connect();
   Status AwaitConnected();
   std::optional<Deadline> ContinueConnecting(bool writable);
-  Deadline Greet() EXCLUDES(write_mutex_);
-  Status Greeted(const FrameHeader& header, std::span<const std::byte> body)
-      EXCLUDES(mutex_, write_mutex_);
+  Deadline Greet() EXCLUDES(mutex_, write_mutex_);
+  bool FewUnsent() const REQUIRES(mutex_);
+  Status Greeted(const FrameHeader& header, std::span<const std::byte> body);
   void EndConnection(const Error& error) EXCLUDES(mutex_);
   bool CloseIfIdle() EXCLUDES(mutex_);
 
@@ -228,7 +229,7 @@ class Channel : private Receiving, private FrameSink {
   CallId next_id_ GUARDED_BY(mutex_) = 1;
   bool opening_ GUARDED_BY(mutex_) = false;         // A connection, or ending the calls of one.
   bool closing_ GUARDED_BY(mutex_) = false;         // For good.
-  std::uint64_t connected_ GUARDED_BY(mutex_) = 0;  // The connection that was greeted; 0: none.
+  std::uint64_t connected_ GUARDED_BY(mutex_) = 0;  // The connection that stands; 0: none.
   std::vector<std::pair<FrameHeader, std::vector<std::byte>>> unsent_ GUARDED_BY(mutex_);
 
   Mutex write_mutex_;

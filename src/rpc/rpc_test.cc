@@ -211,8 +211,8 @@ class BufferReceiver : public BlockReceiver {
   std::optional<Outcome> outcome GUARDED_BY(mutex);
 };
 
-// A name of two addresses; at the first of them nobody listens.
-constexpr const char* kTwoAddresses = "two-addresses.test";
+// A name of three addresses. The first refuses, the second fails at once, the third is loopback.
+constexpr const char* kThreeAddresses = "three-addresses.test";
 
 // The worker's end of one connection, by hand.
 class FakeWorker {
@@ -310,9 +310,13 @@ extern "C" int getaddrinfo(const char* name, const char* port, const addrinfo* h
                            addrinfo** found) {
   static const auto real =
       reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
-  if (std::string_view(name) != forebay::kTwoAddresses) return real(name, port, hints, found);
-  const int error = real("127.0.0.2", port, hints, found);
-  return error != 0 ? error : real("127.0.0.1", port, hints, &(*found)->ai_next);
+  if (std::string_view(name) != forebay::kThreeAddresses) return real(name, port, hints, found);
+  int error = 0;
+  for (const char* address : {"127.0.0.2", "255.255.255.255", "127.0.0.1"}) {
+    if (error == 0) error = real(address, port, hints, found);
+    found = &(*found)->ai_next;
+  }
+  return error;
 }
 
 namespace forebay {
@@ -499,11 +503,21 @@ TEST_F(RpcTest, AWorkerThatIsSlowToAnswerHoldsUpNobodyElse) {
   EXPECT_TRUE(late->Await().status.ok());
 }
 
+// More than a new socket takes at once.
+TEST_F(RpcTest, AFirstRequestMayBeLarge) {
+  Channel channel(address_, {});
+  Have question;
+  question.files.resize(kHaveFilesMax);
+  const Result<HaveReply> reply =
+      channel.AskHave(question, /*verify=*/false, Clock::now() + 10s, {});
+  EXPECT_TRUE(reply.ok()) << reply.error().message();
+}
+
 TEST_F(RpcTest, TheNextAddressOfANameIsTried) {
   server_.reset();
   Start("127.0.0.1:0");
   const std::string port = server_->address().port;
-  Channel channel(ParseAddress(kTwoAddresses + (":" + port)).value(), {});
+  Channel channel(ParseAddress(kThreeAddresses + (":" + port)).value(), {});
   const auto taken = std::make_shared<BufferReceiver>();
   channel.StartRead(CallOf(3), taken);
   EXPECT_TRUE(taken->Await().status.ok());

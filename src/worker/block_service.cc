@@ -73,9 +73,9 @@ Result<std::uint32_t> LengthOf(const ReadBlock& request) {
   return static_cast<std::uint32_t>(length);
 }
 
-// The longest queue of blocks of `length` that is short.
-std::uint32_t QueueShort(std::uint32_t length) {
-  return std::clamp(kQueueShortBytes / length, kQueueShort, kQueueShortMax);
+// The longest queue that is short, with blocks of `block_bytes`.
+std::uint32_t QueueShort(std::uint32_t block_bytes) {
+  return std::clamp(kQueueShortBytes / block_bytes, kQueueShort, kQueueShortMax);
 }
 
 void AppendBits(const std::vector<bool>& held, std::vector<std::uint8_t>& bits) {
@@ -242,7 +242,7 @@ std::unique_ptr<Reply> BlockService::Read(ReadBlock request, const RequestContex
                 1,
                 began};
   wanted.holders = HoldersOf(file, wanted);
-  if (wanted.holders > 1 && context.queue_depth >= QueueShort(wanted.length) &&
+  if (wanted.holders > 1 && context.queue_depth >= QueueShort(wanted.request.block_bytes) &&
       (context.flags & kFlagInsist) == 0) {
     return Refuse(Error(Code::kOverloaded, "other holders may be less busy"), wanted.holders);
   }
