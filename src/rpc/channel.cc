@@ -253,7 +253,6 @@ Status Channel::Greeted(const FrameHeader& header, std::span<const std::byte> bo
   const Result<Welcome> welcome = DecodeWelcome(body);
   if (!welcome.ok()) return welcome.error();
   greeting_until_.reset();
-  last_heard_ = Clock::now();
   return {};
 }
 
@@ -300,6 +299,7 @@ std::optional<Deadline> Channel::Receive(bool ready) {
     // Also of what nobody wants any more. One that only hangs up on us gives no sign of life.
     if (!greeting_until_) last_heard_ = Clock::now();
     status = stream_.Receive(receiving_fd_, *this);
+    if (status.ok() && !greeting_until_) last_heard_ = Clock::now();
     // Until there is more, its call can be cancelled.
     if (run_ && run_->receiver != nullptr) {
       Release(run_->id);
