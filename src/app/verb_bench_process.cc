@@ -172,8 +172,7 @@ int RunBenchProcessVerb(const Context& context) {
   const BenchResult result =
       tasks.Run(Deadline(std::chrono::nanoseconds(static_cast<std::int64_t>(*signal))));
   const Status written = WriteStdout(ResultLine(result) + '\n');
-  // Leaving takes processor time, which is not to be that of others who still read: until it is
-  // ended.
+  // `bench read` ends it once all have read: leaving takes processor time, theirs if it were now.
   ReadLine();
   return Ended(context, interrupts, written);
 }

@@ -15,6 +15,10 @@
 
 namespace forebay {
 
+// With as many requests waiting, or more, a worker sends a reader on to the file's other holders;
+// the reader comes back and insists if those are no better off. `block_bytes` is over 0.
+std::uint32_t QueueShort(std::uint32_t block_bytes);
+
 struct HotFilesOptions {
   std::uint32_t members = 1;         // Of the ring.
   std::uint64_t capacity_bytes = 0;  // Of this worker's tier.

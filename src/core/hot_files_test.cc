@@ -103,5 +103,14 @@ TEST(HotFiles, RemembersABoundedNumberOfFiles) {
   EXPECT_EQ(hot.hot_bytes(), 8 * kMiB);
 }
 
+TEST(HotFiles, AQueueOfSmallBlocksMayBeLonger) {
+  EXPECT_EQ(QueueShort(1), 64u);
+  EXPECT_EQ(QueueShort(64u << 10), 64u);
+  EXPECT_EQ(QueueShort(128u << 10), 32u);
+  EXPECT_EQ(QueueShort(256u << 10), 16u);
+  EXPECT_EQ(QueueShort(4u << 20), 16u);
+  EXPECT_EQ(QueueShort(64u << 20), 16u);
+}
+
 }  // namespace
 }  // namespace forebay

@@ -222,9 +222,10 @@ Deadline Channel::Greet() {
     if (FewUnsent()) {
       for (const auto& [waiting, body] : unsent_) WriteHeld(waiting, body, Clock::now());
     } else {
-      threads_.Run("send", [this, connection = connected_, frames = unsent_](std::stop_token) {
-        for (const auto& [waiting, body] : frames) Write(connection, waiting, body);
-      });
+      threads_.Run("send",
+                   [this, connection = connected_, frames = std::move(unsent_)](std::stop_token) {
+                     for (const auto& [waiting, body] : frames) Write(connection, waiting, body);
+                   });
     }
     unsent_.clear();
   }
@@ -296,9 +297,10 @@ std::optional<Deadline> Channel::Receive(bool ready) {
   if (connecting_) return ContinueConnecting(ready);
   Status status;
   if (ready) {
-    // Also of what nobody wants any more. One that only hangs up on us gives no sign of life.
+    // For those who are called meanwhile; a worker that only hangs up gives no sign of life.
     if (!greeting_until_) last_heard_ = Clock::now();
     status = stream_.Receive(receiving_fd_, *this);
+    // Until its last byte, also of what nobody wants any more.
     if (status.ok() && !greeting_until_) last_heard_ = Clock::now();
     // Until there is more, its call can be cancelled.
     if (run_ && run_->receiver != nullptr) {

@@ -39,8 +39,8 @@ struct ReceiversOptions {
 };
 
 // Thread safety: safe. Threads: one from the first Add on, and more up to threads_max once those
-// are busy; they stay. Cost: a system call for each Add and Remove, another after
-// kWritable, two locks for each Receive.
+// are busy; they stay. Cost: a system call for each Add and Remove, another after kWritable, two
+// locks for each Receive.
 class Receivers {
  public:
   // What is waited for at first; afterwards it is something to read.

@@ -12,16 +12,6 @@
 namespace forebay {
 namespace {
 
-// With more requests than this, a worker sends a reader on to the file's other holders; the reader
-// comes back and insists if those are no better off. Measured in the main job (100 tasks, 10
-// workers, so 20 requests each): with 4 nearly every request made the round, and the two cores were
-// the limit.
-constexpr std::uint32_t kQueueShort = 16;
-// ... and of small blocks, with more than are of so many bytes, within reason: what waits for less
-// than that is served before the reader has asked another. Measured in bench/burst (100 clients, 20
-// workers, 64 KiB).
-constexpr std::uint32_t kQueueShortBytes = 4u << 20;
-constexpr std::uint32_t kQueueShortMax = 64;
 // Those who wait for control's news all wait for the same heartbeat.
 constexpr std::uint32_t kNewsThreads = 8;
 constexpr std::chrono::milliseconds kNewsPatience{1000};
@@ -71,11 +61,6 @@ Result<std::uint32_t> LengthOf(const ReadBlock& request) {
                                                      request.offset, request.length, length));
   }
   return static_cast<std::uint32_t>(length);
-}
-
-// The longest queue that is short, with blocks of `block_bytes`.
-std::uint32_t QueueShort(std::uint32_t block_bytes) {
-  return std::clamp(kQueueShortBytes / block_bytes, kQueueShort, kQueueShortMax);
 }
 
 void AppendBits(const std::vector<bool>& held, std::vector<std::uint8_t>& bits) {
