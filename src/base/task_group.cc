@@ -3,75 +3,122 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <atomic>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
 
 namespace forebay {
 
+// All but the constant fields are guarded by the group's mutex.
 struct TaskGroup::Thread {
-  std::string name;
-  std::function<void(std::stop_token)> task;
-  std::stop_token stop;
-  std::atomic<bool> done = false;
+  TaskGroup& group;
   pthread_t handle = 0;
-
-  static void* Main(void* self_pointer) {
-    auto* self = static_cast<Thread*>(self_pointer);
-    pthread_setname_np(pthread_self(), self->name.substr(0, 15).c_str());
-    // A peer that is gone is an error code of the write, also of sendfile(2), which has no flag for
-    // it.
-    sigset_t broken_pipe;
-    CHECK(sigemptyset(&broken_pipe) == 0 && sigaddset(&broken_pipe, SIGPIPE) == 0);
-    CHECK(pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr) == 0);
-    self->task(self->stop);
-    self->task = nullptr;  // What the task captured goes before the thread counts as done.
-    self->done = true;
-    return nullptr;
-  }
+  std::string name;
+  std::function<void(std::stop_token)> task;  // The next; empty once it is taken.
+  CondVar changed;
+  Threads::iterator place;
 };
 
-TaskGroup::TaskGroup(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
+TaskGroup::TaskGroup(TaskGroupOptions options) : options_(options) {}
 
 TaskGroup::~TaskGroup() {
   StopAndJoin();
 }
 
 void TaskGroup::Run(std::string name, std::function<void(std::stop_token)> task) {
-  MutexLock lock(mutex_);
-  std::erase_if(threads_, [](const std::unique_ptr<Thread>& thread) {
-    if (!thread->done) return false;
-    CHECK(pthread_join(thread->handle, nullptr) == 0);
-    return true;
-  });
-  auto thread = std::make_unique<Thread>();
-  thread->name = std::move(name);
-  thread->task = std::move(task);
-  thread->stop = stop_.get_token();
-  pthread_attr_t attributes;
-  CHECK(pthread_attr_init(&attributes) == 0);
-  CHECK(pthread_attr_setstacksize(&attributes, stack_bytes_) == 0);
-  CHECK(pthread_create(&thread->handle, &attributes, Thread::Main, thread.get()) == 0);
-  CHECK(pthread_attr_destroy(&attributes) == 0);
-  threads_.push_back(std::move(thread));
+  Threads ended;
+  {
+    MutexLock lock(mutex_);
+    ended.swap(ended_);
+    ++running_;
+    if (!idle_.empty()) {  // Whose stack is most likely to be in a cache.
+      Thread& thread = *idle_.back();
+      idle_.pop_back();
+      thread.name = std::move(name);
+      thread.task = std::move(task);
+      thread.changed.NotifyOne();
+    } else {
+      Thread& thread = threads_.emplace_back(*this);
+      thread.place = std::prev(threads_.end());
+      thread.name = std::move(name);
+      thread.task = std::move(task);
+      pthread_attr_t attributes;
+      CHECK(pthread_attr_init(&attributes) == 0);
+      CHECK(pthread_attr_setstacksize(&attributes, options_.stack_bytes) == 0);
+      CHECK(pthread_create(&thread.handle, &attributes, Main, &thread) == 0);
+      CHECK(pthread_attr_destroy(&attributes) == 0);
+    }
+  }
+  Join(ended);
+}
+
+void* TaskGroup::Main(void* self_pointer) {
+  auto* self = static_cast<Thread*>(self_pointer);
+  // A peer that is gone is an error code of the write, also of sendfile(2), which has no flag for
+  // it.
+  sigset_t broken_pipe;
+  CHECK(sigemptyset(&broken_pipe) == 0 && sigaddset(&broken_pipe, SIGPIPE) == 0);
+  CHECK(pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr) == 0);
+  self->group.Work(*self);
+  return nullptr;
+}
+
+void TaskGroup::Work(Thread& self) {
+  std::string shown;
+  while (true) {
+    std::function<void(std::stop_token)> task;
+    {
+      MutexLock lock(mutex_);
+      task = std::exchange(self.task, nullptr);
+      if (self.name != shown) {
+        shown = self.name;
+        pthread_setname_np(pthread_self(), shown.substr(0, 15).c_str());
+      }
+    }
+    task(stop_.get_token());
+    task = nullptr;  // What the task captured goes before it counts as done.
+    MutexLock lock(mutex_);
+    --running_;
+    if (AwaitTask(self)) continue;
+    ended_.splice(ended_.end(), threads_, self.place);
+    left_.NotifyAll();
+    return;
+  }
+}
+
+// Whether there is another one for this thread.
+bool TaskGroup::AwaitTask(Thread& self) {
+  if (options_.kept_for.count() == 0) return false;
+  const Deadline until = Clock::now() + options_.kept_for;
+  idle_.push_back(&self);
+  while (!self.task && !joining_ && !Passed(until)) self.changed.WaitUntil(mutex_, until);
+  if (self.task) return true;
+  std::erase(idle_, &self);
+  return false;
 }
 
 std::size_t TaskGroup::running() const {
   MutexLock lock(mutex_);
-  std::size_t count = 0;
-  for (const auto& thread : threads_) count += thread->done ? 0U : 1U;
-  return count;
+  return running_;
 }
 
 void TaskGroup::StopAndJoin() {
   stop_.request_stop();
-  std::vector<std::unique_ptr<Thread>> threads;
+  Threads ended;
   {
     MutexLock lock(mutex_);
-    threads.swap(threads_);
+    joining_ = true;
+    for (Thread* thread : idle_) thread->changed.NotifyOne();
+    while (!threads_.empty()) left_.Wait(mutex_);
+    joining_ = false;
+    ended.swap(ended_);
   }
-  for (const auto& thread : threads) CHECK(pthread_join(thread->handle, nullptr) == 0);
+  Join(ended);
+}
+
+void TaskGroup::Join(Threads& ended) {
+  for (const Thread& thread : ended) CHECK(pthread_join(thread.handle, nullptr) == 0);
 }
 
 }  // namespace forebay

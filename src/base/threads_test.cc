@@ -1,8 +1,13 @@
 // TaskGroup, BoundedQueue and CondVar: what starts, hands over and ends work.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <array>
 #include <atomic>
+#include <filesystem>
 #include <memory>
+#include <set>
+#include <thread>
 
 #include "base/bounded_queue.h"
 #include "base/task_group.h"
@@ -90,6 +95,51 @@ TEST(TaskGroup, WhatATaskCapturedGoesBeforeItCountsAsDone) {
   EXPECT_TRUE(watch.expired());
   group.StopAndJoin();
   group.StopAndJoin();  // Idempotent.
+}
+
+TEST(TaskGroup, AThreadThatIsKeptTakesTheNextTask) {
+  TaskGroup group(TaskGroupOptions{.kept_for = std::chrono::minutes(1)});
+  std::set<std::thread::id> threads;
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<bool> ran = false;
+    group.Run(i % 2 == 0 ? "even" : "odd", [&](std::stop_token) {
+      threads.insert(std::this_thread::get_id());
+      std::array<char, 16> name{};
+      EXPECT_EQ(pthread_getname_np(pthread_self(), name.data(), name.size()), 0);
+      EXPECT_STREQ(name.data(), i % 2 == 0 ? "even" : "odd");
+      ran = true;
+    });
+    while (!ran || group.running() > 0) std::this_thread::yield();
+  }
+  EXPECT_EQ(threads.size(), 1u);
+  // Two at once need two; and a minute is not waited for at the end.
+  group.Run("waits", AwaitStop);
+  group.Run("waits", AwaitStop);
+  EXPECT_EQ(group.running(), 2u);
+}
+
+TEST(TaskGroup, AThreadEndsWhenItWasKeptForLongEnough) {
+  TaskGroup group(TaskGroupOptions{.kept_for = std::chrono::milliseconds(1)});
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                         std::filesystem::directory_iterator());
+  };
+  const auto before = threads();
+  for (int i = 0; i < 4; ++i) group.Run("short", [](std::stop_token) {});
+  while (threads() > before) std::this_thread::yield();
+  EXPECT_EQ(group.running(), 0u);
+}
+
+TEST(TaskGroup, TasksOfAllKindsOfThreadsAreRunOnce) {
+  std::atomic<int> ran = 0;
+  {
+    TaskGroup group(TaskGroupOptions{.kept_for = std::chrono::milliseconds(1)});
+    for (int i = 0; i < 2000; ++i) {
+      group.Run("counts", [&](std::stop_token) { ++ran; });
+      if (i % 16 == 0) std::this_thread::yield();
+    }
+  }
+  EXPECT_EQ(ran, 2000);
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ class ReadFilesRun {
   Mailbox<Answer> answers_;
   // Order: askers_ is joined first, as it wakes reads_; reads_ then lets go of the pieces' buffers.
   BlockReads reads_;
-  TaskGroup askers_{std::size_t{1} << 20};
+  TaskGroup askers_{TaskGroupOptions{.stack_bytes = 1u << 20}};
 };
 
 }  // namespace forebay

@@ -69,7 +69,8 @@ class UpstreamReads {
   std::map<JobId, std::shared_ptr<Job>> jobs_ GUARDED_BY(mutex_);
   std::deque<JobId> waiting_ GUARDED_BY(mutex_);
   std::uint32_t threads_running_ GUARDED_BY(mutex_) = 0;
-  TaskGroup threads_{std::size_t{1} << 20};  // Last: joined before what its tasks use goes.
+  // Last: joined before what its tasks use goes.
+  TaskGroup threads_{TaskGroupOptions{.stack_bytes = 1u << 20}};
 };
 
 }  // namespace forebay

@@ -65,7 +65,7 @@ class EchoServer {
  private:
   httplib::Server server_;
   HttpEndpoint endpoint_;
-  TaskGroup listener_{1u << 20};
+  TaskGroup listener_{TaskGroupOptions{.stack_bytes = 1u << 20}};
 };
 
 std::string BodyOf(HttpClient& client, const HttpEndpoint& endpoint, const HttpCall& call) {

@@ -78,7 +78,7 @@ class ElasticThreads : public httplib::TaskQueue {
   std::size_t threads_ GUARDED_BY(mutex_) = 0;
   std::size_t idle_ GUARDED_BY(mutex_) = 0;
   bool closed_ GUARDED_BY(mutex_) = false;
-  TaskGroup group_{kStackBytes};  // Last: joined first.
+  TaskGroup group_{TaskGroupOptions{.stack_bytes = kStackBytes}};  // Last: joined first.
 };
 
 // Finds out why an address cannot be listened on, in the words of Listen, and removes a stale
@@ -106,7 +106,7 @@ struct HttpServer::State {
   Address address;
   HttpHandler handler;
   httplib::Server server;
-  TaskGroup listener{1u << 20};  // Last: uses all of the above.
+  TaskGroup listener{TaskGroupOptions{.stack_bytes = 1u << 20}};  // Last: uses all of the above.
 
   Status Bind() {
     if (address.is_unix()) {

@@ -15,6 +15,8 @@ namespace {
 
 // After a failed accept (out of descriptors): so long until the next try.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// Tasks come in bursts, and each connects to every worker: the next ones find threads.
+constexpr std::chrono::seconds kThreadsKeptFor{10};
 
 }  // namespace
 
@@ -36,7 +38,8 @@ struct Server::State {
   std::atomic<std::uint32_t> queue_depth = 0;
   std::atomic<std::size_t> connections = 0;
   Waker waker;
-  TaskGroup connection_threads;  // After what they use.
+  // After what they use.
+  TaskGroup connection_threads{TaskGroupOptions{.kept_for = kThreadsKeptFor}};
   TaskGroup acceptor;
 };
 
