@@ -32,25 +32,26 @@ void TaskGroup::Run(std::string name, std::function<void(std::stop_token)> task)
     MutexLock lock(mutex_);
     ended.swap(ended_);
     ++running_;
-    if (!idle_.empty()) {  // Whose stack is most likely to be in a cache.
-      Thread& thread = *idle_.back();
-      idle_.pop_back();
-      thread.name = std::move(name);
-      thread.task = std::move(task);
-      thread.changed.NotifyOne();
-    } else {
-      Thread& thread = threads_.emplace_back(*this);
-      thread.place = std::prev(threads_.end());
-      thread.name = std::move(name);
-      thread.task = std::move(task);
-      pthread_attr_t attributes;
-      CHECK(pthread_attr_init(&attributes) == 0);
-      CHECK(pthread_attr_setstacksize(&attributes, options_.stack_bytes) == 0);
-      CHECK(pthread_create(&thread.handle, &attributes, Main, &thread) == 0);
-      CHECK(pthread_attr_destroy(&attributes) == 0);
-    }
+    if (idle_.empty()) StartThread();
+    Thread& thread = *idle_.back();  // Whose stack is most likely to be in a cache.
+    idle_.pop_back();
+    thread.name = std::move(name);
+    thread.task = std::move(task);
+    thread.changed.NotifyOne();
   }
   Join(ended);
+}
+
+// An idle one. It looks for its task when the lock is free.
+void TaskGroup::StartThread() {
+  Thread& thread = threads_.emplace_back(*this);
+  thread.place = std::prev(threads_.end());
+  pthread_attr_t attributes;
+  CHECK(pthread_attr_init(&attributes) == 0);
+  CHECK(pthread_attr_setstacksize(&attributes, options_.stack_bytes) == 0);
+  CHECK(pthread_create(&thread.handle, &attributes, Main, &thread) == 0);
+  CHECK(pthread_attr_destroy(&attributes) == 0);
+  idle_.push_back(&thread);
 }
 
 void* TaskGroup::Main(void* self_pointer) {
@@ -92,7 +93,9 @@ bool TaskGroup::AwaitTask(Thread& self) {
   if (options_.kept_for.count() == 0) return false;
   const Deadline until = Clock::now() + options_.kept_for;
   idle_.push_back(&self);
-  while (!self.task && !joining_ && !Passed(until)) self.changed.WaitUntil(mutex_, until);
+  while (!self.task && !stop_.stop_requested() && !Passed(until)) {
+    self.changed.WaitUntil(mutex_, until);
+  }
   if (self.task) return true;
   std::erase(idle_, &self);
   return false;
@@ -108,16 +111,14 @@ void TaskGroup::StopAndJoin() {
   Threads ended;
   {
     MutexLock lock(mutex_);
-    joining_ = true;
     for (Thread* thread : idle_) thread->changed.NotifyOne();
     while (!threads_.empty()) left_.Wait(mutex_);
-    joining_ = false;
     ended.swap(ended_);
   }
   Join(ended);
 }
 
-void TaskGroup::Join(Threads& ended) {
+void TaskGroup::Join(const Threads& ended) {
   for (const Thread& thread : ended) CHECK(pthread_join(thread.handle, nullptr) == 0);
 }
 

@@ -15,8 +15,8 @@ namespace forebay {
 
 struct TaskGroupOptions {
   std::size_t stack_bytes = 256u << 10;  // Reserved address space for each thread, not memory.
-  // A thread whose task has returned waits so long for another one. For groups whose tasks are many
-  // and short: starting and ending a thread cost what a few small requests do.
+  // A thread whose task has returned waits so long for another one, or until a stop. For groups
+  // whose tasks are many and short: starting and ending a thread cost what a few small requests do.
   std::chrono::milliseconds kept_for{0};
 };
 
@@ -51,7 +51,8 @@ class TaskGroup {
   using Threads = std::list<Thread>;
 
   static void* Main(void* self);
-  static void Join(Threads& ended);
+  static void Join(const Threads& ended);
+  void StartThread() REQUIRES(mutex_);
   void Work(Thread& self) EXCLUDES(mutex_);
   bool AwaitTask(Thread& self) REQUIRES(mutex_);
 
@@ -60,7 +61,6 @@ class TaskGroup {
   mutable Mutex mutex_;
   CondVar left_;  // A thread is among the ended.
   std::size_t running_ GUARDED_BY(mutex_) = 0;
-  bool joining_ GUARDED_BY(mutex_) = false;
   Threads threads_ GUARDED_BY(mutex_);
   Threads ended_ GUARDED_BY(mutex_);              // To be joined.
   std::vector<Thread*> idle_ GUARDED_BY(mutex_);  // Of threads_; the one idle for longest first.

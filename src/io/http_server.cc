@@ -34,11 +34,9 @@ class ElasticThreads : public httplib::TaskQueue {
     while (tasks_.size() >= threads_max_ && !closed_) changed_.Wait(mutex_);
     if (closed_) return;
     tasks_.push_back(std::move(task));
-    if (idle_ < tasks_.size() && threads_ < threads_max_) {
-      ++threads_;
-      group_.Run("http", [this](std::stop_token) { Serve(); });
-    }
-    changed_.NotifyAll();
+    if (threads_ == threads_max_) return;
+    ++threads_;
+    group_.Run("http", [this](std::stop_token) { Serve(); });
   }
 
   void shutdown() override EXCLUDES(mutex_) {
@@ -57,10 +55,6 @@ class ElasticThreads : public httplib::TaskQueue {
 
   std::optional<std::function<void()>> Next() EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
-    ++idle_;
-    const Deadline until = Clock::now() + kLinger;
-    while (tasks_.empty() && !closed_ && Clock::now() < until) changed_.WaitUntil(mutex_, until);
-    --idle_;
     if (tasks_.empty()) {
       --threads_;
       return std::nullopt;
@@ -75,10 +69,10 @@ class ElasticThreads : public httplib::TaskQueue {
   Mutex mutex_;
   CondVar changed_;
   std::deque<std::function<void()>> tasks_ GUARDED_BY(mutex_);
-  std::size_t threads_ GUARDED_BY(mutex_) = 0;
-  std::size_t idle_ GUARDED_BY(mutex_) = 0;
+  std::size_t threads_ GUARDED_BY(mutex_) = 0;  // At work.
   bool closed_ GUARDED_BY(mutex_) = false;
-  TaskGroup group_{TaskGroupOptions{.stack_bytes = kStackBytes}};  // Last: joined first.
+  // Last: joined first.
+  TaskGroup group_{TaskGroupOptions{.stack_bytes = kStackBytes, .kept_for = kLinger}};
 };
 
 // Finds out why an address cannot be listened on, in the words of Listen, and removes a stale

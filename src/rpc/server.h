@@ -119,7 +119,8 @@ struct ServerOptions {
   std::uint32_t places = 3;
 };
 
-// Thread safety: safe. Threads: 1 + one a connection, 256 KiB of stack reserved each.
+// Thread safety: safe. Threads: 1 + one a connection, and for ten seconds after it closed; 256 KiB
+// of stack reserved each.
 class Server {
  public:
   // `service` must outlive the server.
