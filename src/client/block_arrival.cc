@@ -73,7 +73,6 @@ ChunkArrival::ChunkArrival(std::uint32_t begin, std::uint32_t end, std::shared_p
 std::span<std::byte> ChunkArrival::Destination(std::uint32_t offset, std::uint32_t length) {
   const bool whole = length % kGranuleBytes == 0 || length == end_ - next_;
   if (offset != next_ || length == 0 || length > end_ - next_ || !whole) return {};
-  if (last_.bytes > 0) take_(std::exchange(last_, {}), std::nullopt);
   arriving_.buffer = pool_->Get(length);
   return std::span(arriving_.buffer.memory.get(), length);
 }
@@ -82,7 +81,9 @@ void ChunkArrival::Received(std::uint32_t /*offset*/, std::uint32_t length,
                             std::span<const std::uint32_t> /*checksums*/) {
   Progressed();
   next_ += length;
-  last_ = Chunk{std::exchange(arriving_, {}).buffer, length};
+  Chunk chunk{std::exchange(arriving_, {}).buffer, length};
+  if (next_ < end_) return take_(std::move(chunk), std::nullopt);
+  last_ = std::move(chunk);
 }
 
 void ChunkArrival::Done(Outcome outcome) {

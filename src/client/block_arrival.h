@@ -92,7 +92,7 @@ class ChunkArrival : public Arrival {
   const std::shared_ptr<BufferPool> pool_;
   const Take take_;
   Chunk arriving_;
-  Chunk last_;  // Complete. Held back until it is known whether the outcome can go with it.
+  Chunk last_;  // Complete, and goes with the outcome.
 };
 
 }  // namespace forebay

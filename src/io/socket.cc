@@ -21,8 +21,10 @@ namespace forebay {
 namespace {
 
 constexpr int kBacklog = 4096;
-// At most this much of a block can wait in a socket: see DESIGN "Recycling".
-constexpr int kSendBufferBytes = 512 << 10;  // The kernel doubles it.
+// At most this much of a block can wait in a socket: see DESIGN "Recycling". The kernel doubles it.
+constexpr int kSendBufferBytes = 512 << 10;
+// To a reader on the same host nothing is on its way, and who fills it is woken half as often.
+constexpr int kLocalSendBufferBytes = 1 << 20;
 constexpr std::chrono::milliseconds kStopPoll{100};
 
 Error SystemError(std::string_view what, int error) {
@@ -268,8 +270,27 @@ Result<UniqueFd> Accept(int listener) {
   socklen_t length = sizeof domain;
   const bool known = getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0;
   Tune(fd.get(), known && domain != AF_UNIX);
-  SetOption(fd.get(), SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
+  SetOption(fd.get(), SOL_SOCKET, SO_SNDBUF,
+            SameHost(fd.get()) ? kLocalSendBufferBytes : kSendBufferBytes);
   return fd;
+}
+
+bool SameHost(int fd) {
+  sockaddr_storage own{};
+  sockaddr_storage peer{};
+  socklen_t own_length = sizeof own;
+  socklen_t peer_length = sizeof peer;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_length) != 0 ||
+      getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_length) != 0) {
+    return false;
+  }
+  if (own.ss_family == AF_UNIX) return true;
+  if (own.ss_family == AF_INET) {
+    return reinterpret_cast<const sockaddr_in&>(own).sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in&>(peer).sin_addr.s_addr;
+  }
+  return IN6_ARE_ADDR_EQUAL(&reinterpret_cast<const sockaddr_in6&>(own).sin6_addr,
+                            &reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr);
 }
 
 void LimitUnsent(int fd, std::uint32_t bytes) {

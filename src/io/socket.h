@@ -95,6 +95,10 @@ Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_to
 // (any more), or out of descriptors.
 Result<UniqueFd> Accept(int listener);
 
+// Whether the peer of a connected socket is on this host: a unix socket's, or one that has the very
+// address of this end.
+bool SameHost(int fd);
+
 // Bounds what waits in the socket without having been handed to the network. With it, a block is
 // "sent" only when nearly all of it is on its way: the send order decides, not the socket buffers.
 // No effect on unix sockets.

@@ -25,15 +25,18 @@ struct Server::State {
       : options(std::move(server_options)),
         service(server_service),
         listener(std::move(socket)),
-        gate(options.places) {}
+        link(options.places),
+        local(options.local_places) {}
 
   void Accept(std::stop_token stop);
-  void Serve(UniqueFd fd, std::shared_ptr<Waker> connection_waker, std::stop_token stop);
+  void Serve(UniqueFd fd, SendGate& gate, std::shared_ptr<Waker> connection_waker,
+             std::stop_token stop);
 
   const ServerOptions options;
   Service& service;
   const UniqueFd listener;
-  SendGate gate;
+  SendGate link;   // To other hosts.
+  SendGate local;  // To this one.
   Address address;
   std::atomic<std::uint32_t> queue_depth = 0;
   std::atomic<std::size_t> connections = 0;
@@ -100,19 +103,21 @@ void Server::State::Accept(std::stop_token stop) {
       Log(Level::kWarning, "connection refused: out of descriptors");
       continue;
     }
-    LimitUnsent(accepted.value().get(), options.unsent_bytes_max);
+    const bool same_host = SameHost(accepted.value().get());
+    if (!same_host) LimitUnsent(accepted.value().get(), options.unsent_bytes_max);
     ++connections;
     // std::function wants copies, and a descriptor has one owner.
     auto fd = std::make_shared<UniqueFd>(std::move(accepted).value());
     connection_threads.Run("connection",
-                           [this, fd, connection_waker](std::stop_token connection_stop) {
-                             Serve(std::move(*fd), connection_waker, connection_stop);
+                           [this, fd, connection_waker,
+                            &gate = same_host ? local : link](std::stop_token connection_stop) {
+                             Serve(std::move(*fd), gate, connection_waker, connection_stop);
                              --connections;
                            });
   }
 }
 
-void Server::State::Serve(UniqueFd fd, std::shared_ptr<Waker> connection_waker,
+void Server::State::Serve(UniqueFd fd, SendGate& gate, std::shared_ptr<Waker> connection_waker,
                           std::stop_token stop) {
   Connection connection(std::move(fd), std::move(connection_waker),
                         ConnectionShared{service, gate, options.outstanding_max, queue_depth});

@@ -112,11 +112,14 @@ struct ServerOptions {
   // Requests of one connection in flight; more wait in its socket, and so do pings and cancels
   // behind them.
   std::uint32_t outstanding_max = 1024;
-  // Of a block's bytes, what may wait in a socket: an eighth of it keeps the send order sharp, and
-  // beyond 512 KiB nothing is gained.
+  // Of a block's bytes, what may wait in a socket to another host: an eighth of it keeps the send
+  // order sharp, and beyond 512 KiB nothing is gained.
   std::uint32_t unsent_bytes_max = 512u << 10;
   // Replies on the link at a time. Source: the simulation in performance.md: few, whole blocks.
   std::uint32_t places = 3;
+  // Replies to readers on this host at a time. They share no link, only processors: with fewer, one
+  // of these is idle while a reader that has its place is not scheduled (docs/benchmarks.md).
+  std::uint32_t local_places = 8;
 };
 
 // Thread safety: safe. Threads: 1 + one a connection, and for ten seconds after it closed; 256 KiB
