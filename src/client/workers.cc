@@ -149,13 +149,21 @@ std::vector<WorkerRef> Workers::FirstHolders(const BlockKey& block, std::size_t 
 }
 
 std::vector<WorkerRef> Workers::Holders(const BlockKey& block, std::size_t least) {
-  std::size_t count = std::max<std::size_t>(least, 1);
+  std::size_t count = 1;
   {
     MutexLock lock(mutex_);
-    const HolderCount* known = counts_.Find(block.file);
-    if (known && known->until > Clock::now()) count = std::max<std::size_t>(count, known->holders);
+    count = HolderCountOf(block.file);
   }
-  return Placed(block.Hash64(), count);
+  return Placed(block.Hash64(), std::max(count, least));
+}
+
+std::size_t Workers::HolderCountOf(const FileKey& file) {
+  const Clock::time_point now = Clock::now();
+  const HolderCount* known = counts_.Find(file);
+  if (known && known->until > now) return known->holders;
+  const auto& [last, count] = last_count_;
+  const bool alike = last.dataset == file.dataset && last.domain == file.domain;
+  return alike && count.until > now ? count.holders : 1;
 }
 
 std::vector<WorkerRef> Workers::Successors(const BlockKey& block, std::size_t holders) const {
@@ -188,8 +196,9 @@ void Workers::Answered(const WorkerRef& worker, const FileKey& file, LoadReport 
     MutexLock lock(mutex_);
     depths_[worker->number] = load.queue_depth;
     chooser_.Answered(worker->number, load.queue_depth, Clock::now());
-    counts_.Use(file, [](const HolderCount&) {}) =
-        HolderCount{.holders = load.holders, .until = Clock::now() + kCountTime};
+    const HolderCount count{.holders = load.holders, .until = Clock::now() + kCountTime};
+    counts_.Use(file, [](const HolderCount&) {}) = count;
+    last_count_ = {file, count};
   }
   FollowMaps();
 }

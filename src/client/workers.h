@@ -78,7 +78,9 @@ class Workers {
   // The first `count` holders, the home first; fewer if fewer live.
   std::vector<WorkerRef> FirstHolders(const BlockKey& block, std::size_t count) const;
   // The members that hold the block as far as is known: as many as the file's last reply said, and
-  // no fewer than `least`.
+  // no fewer than `least`. Of a file that nobody has said anything about, as many as the last reply
+  // about another one of its dataset said: files of a burst are read by the same readers. Whoever
+  // does not hold the block gets it from its home.
   std::vector<WorkerRef> Holders(const BlockKey& block, std::size_t least) EXCLUDES(mutex_);
   // The next in the ring after the first `holders`: with those gone, they act as home, so that the
   // upstream is still asked once for all clients.
@@ -101,6 +103,10 @@ class Workers {
     std::uint16_t holders = 1;
     Clock::time_point until;
   };
+  struct LastCount {
+    FileKey file;
+    HolderCount count;
+  };
 
   // What a worker told about a newer map, until somebody looks.
   struct News {
@@ -109,6 +115,7 @@ class Workers {
     std::string map;  // JSON; empty: to be fetched.
   };
 
+  std::size_t HolderCountOf(const FileKey& file) REQUIRES(mutex_);
   std::vector<WorkerRef> Placed(std::uint64_t hash, std::size_t count) const;
   WorkerRef MakeWorker(const std::string& name, const std::string& address, Status* outcome)
       REQUIRES(mutex_);
@@ -129,6 +136,7 @@ class Workers {
   Chooser chooser_ GUARDED_BY(mutex_);
   std::vector<std::uint32_t> depths_ GUARDED_BY(mutex_);  // As last reported, by number.
   RecentMap<FileKey, HolderCount, KeyHash> counts_ GUARDED_BY(mutex_);
+  LastCount last_count_ GUARDED_BY(mutex_);
   bool fetching_ GUARDED_BY(mutex_) = false;
   TaskGroup fetches_;  // Last: joined before what its tasks use goes.
 };

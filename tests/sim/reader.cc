@@ -117,7 +117,9 @@ void SimReader::Continue() {
 void SimReader::Read(std::uint32_t block) {
   const BlockName name{path_, version_, block};
   std::array<std::uint32_t, Ring::kHoldersMax> places;
-  const std::size_t wanted = std::max<std::uint32_t>(1, holders_[path_]);
+  const auto told = holders_.find(path_);
+  const std::size_t wanted =
+      std::max<std::uint32_t>(1, told == holders_.end() ? last_holders_ : told->second);
   const std::span<const std::uint32_t> members =
       map().Holders(KeyOf(name).Hash64(), std::span(places).first(std::min(wanted, places.size())));
   std::vector<std::uint32_t> nodes;
@@ -164,7 +166,7 @@ void SimReader::OnRead(const Message& message, const ReadReply& reply) {
   if (call == calls_.end()) return;  // Late: its buffer has another owner now.
   const std::uint32_t block = call->second.block;
   EndCall(reply.id, reply.depth, false);
-  holders_[path_] = reply.holders;
+  holders_[path_] = last_holders_ = reply.holders;
   if (!reply.error) {
     Got(block, reply.payload->Take());
   } else if (*reply.error == Code::kChanged) {

@@ -72,6 +72,7 @@ class SimReader {
   Aimd aimd_;
   std::map<std::uint32_t, Known> known_;            // Attributes, by path.
   std::map<std::uint32_t, std::uint32_t> holders_;  // As last told, by path.
+  std::uint32_t last_holders_ = 1;                  // As last told, of any path.
 
   // The open file.
   std::uint32_t opens_left_;
