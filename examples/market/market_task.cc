@@ -275,6 +275,7 @@ Status RunClient(const Options& options) {
     if (!resolved.ok()) return resolved;
     files.push_back({url, std::nullopt});
   }
+  client.value()->ConnectAhead();
   Keeper kept(options.reserve);
 
   Print("started");

@@ -164,6 +164,7 @@ int RunBenchProcessVerb(const Context& context) {
   if (!job.value().files.empty()) urls.push_back(job.value().files.front().url);
   Result<std::unique_ptr<Client>> client = ConnectPool(context, urls);
   if (!client.ok()) return WrongInput(context, client.error());
+  client.value()->ConnectAhead();
   Tasks tasks(context, *client.value(), job.value(), interrupts.token());
   if (!WriteStdout("ready\n").ok()) _exit(kExitFailed);
   const std::optional<std::uint64_t> signal = NumberAfter(ReadLine(), "go ");

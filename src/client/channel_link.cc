@@ -10,6 +10,7 @@ class ChannelLink : public WorkerLink {
   ChannelLink(Address address, ChannelOptions options)
       : channel_(std::move(address), std::move(options)) {}
 
+  void ConnectAhead() override { channel_.ConnectAhead(); }
   Channel::CallId StartRead(const BlockCall& call,
                             std::shared_ptr<BlockReceiver> receiver) override {
     return channel_.StartRead(call, std::move(receiver));

@@ -153,6 +153,10 @@ Status Client::Resolve(const std::string& url, Deadline deadline, std::stop_toke
   return place.ok() ? Status() : Status(place.error());
 }
 
+void Client::ConnectAhead() {
+  for (const WorkerRef& worker : state_->backends.workers.Living()) worker->link->ConnectAhead();
+}
+
 Result<std::uint64_t> Client::Generation(const std::string& url, Deadline deadline,
                                          std::stop_token stop) {
   const Result<DatasetPath> path = ParseDatasetUrl(url);

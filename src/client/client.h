@@ -196,6 +196,11 @@ class Client {
   // checks it. Errors: kInvalidArgument; kNotFound: the group has no such dataset; kUnavailable.
   Status Resolve(const std::string& url, Deadline deadline, std::stop_token stop);
 
+  // Opens a connection to each worker of the map in force, in the background: for who will read
+  // much soon, and has something else to do until then. What is not used for a minute is closed
+  // again.
+  void ConnectAhead();
+
   // Asks the group now what the dataset of `url` is: a number that is another one whenever that has
   // changed, or it was refreshed. What is asked from then on is asked of what it is now.
   // Errors: kInvalidArgument: not a dataset's URL; kNotFound: it is gone; any other: nobody knows.

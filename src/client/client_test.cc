@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <thread>
+
+#include "base/temporary_directory.h"
+#include "rpc/rpc_fixture.h"
+
 namespace forebay {
 namespace {
 
@@ -46,6 +52,31 @@ TEST_F(ClientTest, WhatWasResolvedIsNotAskedForByTheFirstRead) {
   ASSERT_TRUE(attributes.ok()) << attributes.error().message();
   EXPECT_EQ(attributes.value().type, FileType::kFile);
   EXPECT_EQ(asked, 1);
+}
+
+// Before it is asked for anything.
+TEST(Client, ConnectsAheadToAllWorkers) {
+  const TemporaryDirectory directory;
+  FakeService service;
+  std::array<std::unique_ptr<Server>, 2> servers;
+  ClientOptions options;
+  for (std::unique_ptr<Server>& server : servers) {
+    const std::string name = "w-" + std::to_string(options.members.members.size());
+    const std::string address = "unix:" + directory.path() + "/" + name;
+    server = Server::Start({.address = ParseAddress(address).value()}, service).value();
+    options.members.members.push_back({.name = name, .address = address});
+  }
+  const std::unique_ptr<Client> client = Client::Create(std::move(options)).value();
+  client->ConnectAhead();
+  const Deadline patience = Clock::now() + 10s;
+  for (const std::unique_ptr<Server>& server : servers) {
+    while (server->connections() == 0 && !Passed(patience)) std::this_thread::yield();
+    EXPECT_EQ(server->connections(), 1u);
+  }
+  client->ConnectAhead();  // They are there already.
+  const Attributes attributes = client->Stat("s3://b/name", Clock::now() + 10s, {}).value();
+  EXPECT_EQ(attributes.version, "v");
+  for (const std::unique_ptr<Server>& server : servers) EXPECT_EQ(server->connections(), 1u);
 }
 
 TEST_F(ClientTest, ResolvingNamesWhatIsNotThere) {

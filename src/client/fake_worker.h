@@ -213,6 +213,7 @@ class FakeWorker : public WorkerLink {
   Status Refresh(Deadline /*deadline*/, std::stop_token /*stop*/) override { return {}; }
   void set_epoch(std::uint64_t epoch) override { epoch_ = epoch; }
 
+  void ConnectAhead() override {}
   void Ping() override EXCLUDES(mutex_) {
     ++pings_;
     MutexLock lock(mutex_);

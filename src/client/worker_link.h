@@ -17,6 +17,7 @@ class WorkerLink {
  public:
   virtual ~WorkerLink() = default;
 
+  virtual void ConnectAhead() = 0;
   virtual Channel::CallId StartRead(const BlockCall& call,
                                     std::shared_ptr<BlockReceiver> receiver) = 0;
   virtual void Cancel(Channel::CallId id) = 0;

@@ -70,6 +70,11 @@ std::size_t Channel::outstanding() const {
   return calls_.size();
 }
 
+void Channel::ConnectAhead() {
+  MutexLock lock(mutex_);
+  if (connected_ == 0 && !opening_) StartOpening();
+}
+
 Channel::CallId Channel::StartRead(const BlockCall& call, std::shared_ptr<BlockReceiver> receiver) {
   FrameHeader header;
   header.type = FrameType::kReadBlock;

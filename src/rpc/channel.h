@@ -99,6 +99,10 @@ class Channel : private Receiving, private FrameSink {
 
   using CallId = std::uint64_t;
 
+  // Opens the connection, in the background, as the first call would. If that fails, the first call
+  // tries again.
+  void ConnectAhead() EXCLUDES(mutex_);
+
   // Sends the request, connecting first if need be (in the background: this never waits for the
   // network longer than a full socket buffer). `receiver->Done` is called exactly once unless
   // Cancel comes first; it may be called before this returns. It is kept until then.

@@ -265,6 +265,22 @@ TEST_F(RpcTest, AWorkerThatIsSlowToAnswerHoldsUpNobodyElse) {
 }
 
 // More than a new socket takes at once.
+TEST_F(RpcTest, AConnectionThatCannotBeOpenedAheadIsTriedAgain) {
+  server_.reset();
+  Channel channel(address_, {});
+  channel.ConnectAhead();
+  const auto refused = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(0), refused);
+  EXPECT_EQ(refused->Await().status.error().code(), Code::kUnavailable);
+  Start();
+  channel.ConnectAhead();
+  channel.ConnectAhead();  // It is under way, or there.
+  const auto taken = std::make_shared<BufferReceiver>();
+  channel.StartRead(CallOf(1), taken);
+  EXPECT_TRUE(taken->Await().status.ok());
+  EXPECT_EQ(server_->connections(), 1u);
+}
+
 TEST_F(RpcTest, AFirstRequestMayBeLarge) {
   Channel channel(address_, {});
   Have question;
