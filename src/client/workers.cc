@@ -10,8 +10,6 @@
 namespace forebay {
 namespace {
 
-// How long a file's holder count is remembered: as long as workers let a hot file cool.
-constexpr std::chrono::seconds kCountTime{10};
 constexpr std::size_t kDirectoryHolders = 2;
 constexpr std::size_t kSuccessors = 2;
 
@@ -152,18 +150,9 @@ std::vector<WorkerRef> Workers::Holders(const BlockKey& block, std::size_t least
   std::size_t count = 1;
   {
     MutexLock lock(mutex_);
-    count = HolderCountOf(block.file);
+    count = counts_.Of(block.file, Clock::now());
   }
   return Placed(block.Hash64(), std::max(count, least));
-}
-
-std::size_t Workers::HolderCountOf(const FileKey& file) {
-  const Clock::time_point now = Clock::now();
-  const HolderCount* known = counts_.Find(file);
-  if (known && known->until > now) return known->holders;
-  const auto& [last, count] = last_count_;
-  const bool alike = last.dataset == file.dataset && last.domain == file.domain;
-  return alike && count.until > now ? count.holders : 1;
 }
 
 std::vector<WorkerRef> Workers::Successors(const BlockKey& block, std::size_t holders) const {
@@ -195,10 +184,9 @@ void Workers::Answered(const WorkerRef& worker, const FileKey& file, LoadReport 
   {
     MutexLock lock(mutex_);
     depths_[worker->number] = load.queue_depth;
-    chooser_.Answered(worker->number, load.queue_depth, Clock::now());
-    const HolderCount count{.holders = load.holders, .until = Clock::now() + kCountTime};
-    counts_.Use(file, [](const HolderCount&) {}) = count;
-    last_count_ = {file, count};
+    const Clock::time_point now = Clock::now();
+    chooser_.Answered(worker->number, load.queue_depth, now);
+    if (load.holders > 0) counts_.Told(file, load.holders, now);
   }
   FollowMaps();
 }

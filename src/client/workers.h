@@ -21,9 +21,9 @@
 #include "base/task_group.h"
 #include "client/worker_link.h"
 #include "core/choose.h"
+#include "core/holder_counts.h"
 #include "core/ids.h"
 #include "core/membership.h"
-#include "core/recent_map.h"
 #include "core/ring.h"
 
 namespace forebay {
@@ -59,7 +59,7 @@ class Workers {
 
   // Knows nobody. `seed` must differ from client to client.
   Workers(LinkFactory make_link, std::uint64_t seed)
-      : make_link_(std::move(make_link)), chooser_(seed), counts_(kFilesMax) {}
+      : make_link_(std::move(make_link)), chooser_(seed) {}
 
   // Goes by `map` from now on, if it is newer than what is in force; an older one is ignored.
   // Errors: kInvalidArgument: it is no map (nothing is changed then), or an address in it is not
@@ -78,9 +78,7 @@ class Workers {
   // The first `count` holders, the home first; fewer if fewer live.
   std::vector<WorkerRef> FirstHolders(const BlockKey& block, std::size_t count) const;
   // The members that hold the block as far as is known: as many as the file's last reply said, and
-  // no fewer than `least`. Of a file that nobody has said anything about, as many as the last reply
-  // about another one of its dataset said: files of a burst are read by the same readers. Whoever
-  // does not hold the block gets it from its home.
+  // no fewer than `least`. Else by HolderCounts' guess.
   std::vector<WorkerRef> Holders(const BlockKey& block, std::size_t least) EXCLUDES(mutex_);
   // The next in the ring after the first `holders`: with those gone, they act as home, so that the
   // upstream is still asked once for all clients.
@@ -97,17 +95,6 @@ class Workers {
   void Abandoned(const WorkerRef& worker) EXCLUDES(mutex_);
 
  private:
-  // Files whose holder count is remembered.
-  static constexpr std::size_t kFilesMax = 4096;
-  struct HolderCount {
-    std::uint16_t holders = 1;
-    Clock::time_point until;
-  };
-  struct LastCount {
-    FileKey file;
-    HolderCount count;
-  };
-
   // What a worker told about a newer map, until somebody looks.
   struct News {
     std::uint64_t epoch = 0;
@@ -115,7 +102,6 @@ class Workers {
     std::string map;  // JSON; empty: to be fetched.
   };
 
-  std::size_t HolderCountOf(const FileKey& file) REQUIRES(mutex_);
   std::vector<WorkerRef> Placed(std::uint64_t hash, std::size_t count) const;
   WorkerRef MakeWorker(const std::string& name, const std::string& address, Status* outcome)
       REQUIRES(mutex_);
@@ -135,8 +121,7 @@ class Workers {
   std::uint32_t next_number_ GUARDED_BY(mutex_) = 0;
   Chooser chooser_ GUARDED_BY(mutex_);
   std::vector<std::uint32_t> depths_ GUARDED_BY(mutex_);  // As last reported, by number.
-  RecentMap<FileKey, HolderCount, KeyHash> counts_ GUARDED_BY(mutex_);
-  LastCount last_count_ GUARDED_BY(mutex_);
+  HolderCounts counts_ GUARDED_BY(mutex_);
   bool fetching_ GUARDED_BY(mutex_) = false;
   TaskGroup fetches_;  // Last: joined before what its tasks use goes.
 };

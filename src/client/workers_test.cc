@@ -160,39 +160,21 @@ TEST(Workers, AnAddressThatIsNoneMakesItsMemberAbsent) {
   EXPECT_TRUE(workers.Living().empty());
 }
 
-// In a burst the home of each next file's first blocks would have all readers to itself.
-TEST(Workers, AFileThatNobodySpokeOfIsTakenToBeAsHotAsTheLastOne) {
-  FakePool pool(4);
-  Workers& workers = pool.backends.workers;
-  const auto last = pool.Put("a", "v1", kSize);
-  const auto next = pool.Put("b", "v1", kSize);
-  const BlockKey block{next->key, 0};
-  const auto tell = [&workers](const FileKey& file, std::uint16_t holders) {
-    workers.Answered(workers.Ask(workers.Living()), file, {.queue_depth = 0, .holders = holders});
-  };
-  EXPECT_EQ(workers.Holders(block, 1), workers.FirstHolders(block, 1));
-  tell(last->key, 3);
-  EXPECT_EQ(workers.Holders(block, 1), workers.FirstHolders(block, 3));
-  EXPECT_EQ(workers.Holders(block, 4).size(), 4u);
-  tell(next->key, 2);
-  tell(last->key, 3);
-  EXPECT_EQ(workers.Holders(block, 1).size(), 2u);  // What was said of it holds.
-}
-
-TEST(Workers, WhatIsHotInOneDatasetSaysNothingAboutOthers) {
+TEST(Workers, HoldersAreAsManyAsRepliesSaid) {
   FakePool pool(4);
   Workers& workers = pool.backends.workers;
   const auto file = pool.Put("a", "v1", kSize);
-  workers.Answered(workers.Ask(workers.Living()), file->key, {.queue_depth = 0, .holders = 3});
-  FileKey other = file->key;
-  other.path.bytes[0] ^= 1;
-  EXPECT_EQ(workers.Holders({other, 0}, 1).size(), 3u);
-  FileKey of_another_dataset = other;
-  of_another_dataset.dataset.value.bytes[0] ^= 1;
-  EXPECT_EQ(workers.Holders({of_another_dataset, 0}, 1).size(), 1u);
-  FileKey of_another_tenant = other;
-  of_another_tenant.domain.value ^= 1;
-  EXPECT_EQ(workers.Holders({of_another_tenant, 0}, 1).size(), 1u);
+  const BlockKey block{file->key, 0};
+  const auto tell = [&](std::uint16_t holders) {
+    workers.Answered(workers.Ask(workers.Living()), file->key,
+                     {.queue_depth = 0, .holders = holders});
+  };
+  EXPECT_EQ(workers.Holders(block, 1), workers.FirstHolders(block, 1));
+  tell(3);
+  EXPECT_EQ(workers.Holders(block, 1), workers.FirstHolders(block, 3));
+  EXPECT_EQ(workers.Holders(block, 4).size(), 4u);
+  tell(0);  // Says nothing.
+  EXPECT_EQ(workers.Holders(block, 1).size(), 3u);
 }
 
 // Workers are at the newer map; half of the clients still hold the previous one.

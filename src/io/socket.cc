@@ -21,9 +21,10 @@ namespace forebay {
 namespace {
 
 constexpr int kBacklog = 4096;
-// At most this much of a block can wait in a socket: see DESIGN "Recycling". The kernel doubles it.
+// So much of a block can wait in a socket (see DESIGN "Recycling"), and its bookkeeping, for which
+// the kernel doubles what it is told.
 constexpr int kSendBufferBytes = 512 << 10;
-// To a reader on the same host nothing is on its way, and who fills it is woken half as often.
+// To a reader on the same host: whoever fills it is woken half as often.
 constexpr int kLocalSendBufferBytes = 1 << 20;
 constexpr std::chrono::milliseconds kStopPoll{100};
 

@@ -95,8 +95,8 @@ Result<UniqueFd> Connect(const Address& address, Deadline deadline, std::stop_to
 // (any more), or out of descriptors.
 Result<UniqueFd> Accept(int listener);
 
-// Whether the peer of a connected socket is on this host: a unix socket's, or one that has the very
-// address of this end.
+// Whether the peer of a connected socket looks as if it were on this host: a unix socket's, or one
+// that has the very address of this end. So do those behind a proxy on this host.
 bool SameHost(int fd);
 
 // Bounds what waits in the socket without having been handed to the network. With it, a block is

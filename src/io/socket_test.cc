@@ -52,7 +52,7 @@ void ExpectSameHost(const Pair& pair, bool same) {
 TEST(Socket, APeerWithTheOwnAddressIsOnThisHost) {
   const TemporaryDirectory directory;
   ExpectSameHost(PairOf("127.0.0.1:0"), true);
-  ExpectSameHost(PairOf("[::1]:0"), true);
+  if (Listen(ParseAddress("[::1]:0").value()).ok()) ExpectSameHost(PairOf("[::1]:0"), true);
   ExpectSameHost(PairOf("unix:" + directory.path() + "/s"), true);
 }
 

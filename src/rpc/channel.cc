@@ -279,7 +279,7 @@ void Channel::EndConnection(const Error& error) {
   for (const CallId id : ids) {
     BlockReceiver::Outcome outcome;
     outcome.status = error;
-    outcome.load = load();
+    outcome.load.queue_depth = queue_depth_;  // What it said of holders was of another file.
     Finish(id, std::move(outcome));
   }
   MutexLock lock(mutex_);
@@ -356,7 +356,7 @@ Status Channel::Head(const FrameHeader& header, std::span<const std::byte> body)
   if (header.type == FrameType::kBlockData) return BeginRun(header, body);
   if (header.payload_bytes != 0) return Error(Code::kInvalidArgument, "payload on another frame");
   BlockReceiver::Outcome outcome;
-  outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
+  outcome.load = {header.queue_depth, header.holders};
   if (header.type == FrameType::kError || header.type == FrameType::kStale) {
     outcome.status = header.type == FrameType::kError
                          ? DecodeError(header.code, body)
@@ -381,7 +381,7 @@ Status Channel::BeginRun(const FrameHeader& header, std::span<const std::byte> b
   run.last = (header.flags & kFlagLast) != 0;
   run.receiver = Claim(run.id);
   run.wanted = run.receiver != nullptr;
-  run.outcome.load = {header.queue_depth, std::max<std::uint16_t>(header.holders, 1)};
+  run.outcome.load = {header.queue_depth, header.holders};
   run.outcome.waited_for_fill = (header.flags & kFlagFilled) != 0;
   run.outcome.from_peer = (header.flags & kFlagFromPeer) != 0;
   return {};

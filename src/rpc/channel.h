@@ -32,7 +32,7 @@ namespace forebay {
 // What every reply of a worker says about itself.
 struct LoadReport {
   std::uint32_t queue_depth = 0;  // Requests it has accepted and not answered.
-  std::uint16_t holders = 1;      // How many holders the file has now.
+  std::uint16_t holders = 0;      // How many holders the file has now; 0: not said.
 };
 
 struct BlockCall {
@@ -99,8 +99,8 @@ class Channel : private Receiving, private FrameSink {
 
   using CallId = std::uint64_t;
 
-  // Opens the connection, in the background, as the first call would. If that fails, the first call
-  // tries again.
+  // Opens the connection, in the background, as the first call would. If that fails, so do the
+  // calls that were made meanwhile, and the next one tries again.
   void ConnectAhead() EXCLUDES(mutex_);
 
   // Sends the request, connecting first if need be (in the background: this never waits for the

@@ -54,6 +54,22 @@ TEST_F(RpcTest, ReadersOnThisHostDoNotWaitForTheLink) {
   }
 }
 
+TEST_F(RpcTest, ReadersElsewhereShareTheLink) {
+  server_.reset();
+  // Whoever connects there has 127.0.0.1 as its own address.
+  Start({.address = ParseAddress("127.0.0.2:0").value(), .places = 2, .local_places = 1});
+  std::array<Channel, 2> channels = {Channel{server_->address(), {}},
+                                     Channel{server_->address(), {}}};
+  std::vector<std::shared_ptr<BufferReceiver>> receivers;
+  for (Channel& channel : channels) {
+    receivers.push_back(std::make_shared<BufferReceiver>());
+    channel.StartRead(CallOf(0, "meeting"), receivers.back());
+  }
+  for (const auto& receiver : receivers) {
+    EXPECT_EQ(receiver->Await().status.error().message(), "two");
+  }
+}
+
 TEST_F(RpcTest, AReplyThatFailsOnTheLinkGivesItsPlaceBack) {
   server_.reset();
   Start({.address = address_, .local_places = 3});

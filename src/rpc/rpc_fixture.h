@@ -22,7 +22,8 @@
 
 namespace forebay {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
 
 inline constexpr std::uint32_t kRunBytes = 1u << 20;
 
@@ -47,7 +48,7 @@ struct SendLog {
 
   // Whether a second one comes.
   bool Meet() {
-    const Deadline deadline = Clock::now() + 10s;
+    const Deadline deadline = Clock::now() + 5s;
     MutexLock lock(mutex);
     ++met;
     changed.NotifyAll();

@@ -264,7 +264,6 @@ TEST_F(RpcTest, AWorkerThatIsSlowToAnswerHoldsUpNobodyElse) {
   EXPECT_TRUE(late->Await().status.ok());
 }
 
-// More than a new socket takes at once.
 TEST_F(RpcTest, AConnectionThatCannotBeOpenedAheadIsTriedAgain) {
   server_.reset();
   Channel channel(address_, {});
@@ -281,6 +280,7 @@ TEST_F(RpcTest, AConnectionThatCannotBeOpenedAheadIsTriedAgain) {
   EXPECT_EQ(server_->connections(), 1u);
 }
 
+// More than a new socket takes at once.
 TEST_F(RpcTest, AFirstRequestMayBeLarge) {
   Channel channel(address_, {});
   Have question;

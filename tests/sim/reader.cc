@@ -117,11 +117,10 @@ void SimReader::Continue() {
 void SimReader::Read(std::uint32_t block) {
   const BlockName name{path_, version_, block};
   std::array<std::uint32_t, Ring::kHoldersMax> places;
-  const auto told = holders_.find(path_);
-  const std::size_t wanted =
-      std::max<std::uint32_t>(1, told == holders_.end() ? last_holders_ : told->second);
+  const BlockKey key = KeyOf(name);
+  const std::size_t wanted = holders_.Of(key.file, world_.now());
   const std::span<const std::uint32_t> members =
-      map().Holders(KeyOf(name).Hash64(), std::span(places).first(std::min(wanted, places.size())));
+      map().Holders(key.Hash64(), std::span(places).first(std::min(wanted, places.size())));
   std::vector<std::uint32_t> nodes;
   for (const std::uint32_t member : members) {
     nodes.push_back(World::NodeOf(map().ring().name(member)));
@@ -166,7 +165,7 @@ void SimReader::OnRead(const Message& message, const ReadReply& reply) {
   if (call == calls_.end()) return;  // Late: its buffer has another owner now.
   const std::uint32_t block = call->second.block;
   EndCall(reply.id, reply.depth, false);
-  holders_[path_] = last_holders_ = reply.holders;
+  holders_.Told(KeyOf(reply.name).file, static_cast<std::uint16_t>(reply.holders), world_.now());
   if (!reply.error) {
     Got(block, reply.payload->Take());
   } else if (*reply.error == Code::kChanged) {

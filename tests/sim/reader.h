@@ -9,6 +9,7 @@
 
 #include "core/aimd.h"
 #include "core/choose.h"
+#include "core/holder_counts.h"
 #include "sim/messages.h"
 #include "sim/world.h"
 
@@ -70,9 +71,8 @@ class SimReader {
   std::size_t map_ = 0;
   Chooser chooser_;
   Aimd aimd_;
-  std::map<std::uint32_t, Known> known_;            // Attributes, by path.
-  std::map<std::uint32_t, std::uint32_t> holders_;  // As last told, by path.
-  std::uint32_t last_holders_ = 1;                  // As last told, of any path.
+  std::map<std::uint32_t, Known> known_;  // Attributes, by path.
+  HolderCounts holders_;
 
   // The open file.
   std::uint32_t opens_left_;
