@@ -275,7 +275,6 @@ Status RunClient(const Options& options) {
     if (!resolved.ok()) return resolved;
     files.push_back({url, std::nullopt});
   }
-  client.value()->ConnectAhead();
   Keeper kept(options.reserve);
 
   Print("started");
