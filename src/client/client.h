@@ -183,7 +183,7 @@ struct WorkerText {
   std::string text;
 };
 
-// Thread safety: safe. Threads: one a connected worker, up to upstream_concurrency_max while it
+// Thread safety: safe. Threads: those of its Receivers, up to upstream_concurrency_max while it
 // reads from the upstream itself, and up to 8 for a ReadFiles that must ask for attributes.
 class Client {
  public:

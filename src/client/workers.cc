@@ -186,7 +186,7 @@ void Workers::Answered(const WorkerRef& worker, const FileKey& file, LoadReport 
     depths_[worker->number] = load.queue_depth;
     const Clock::time_point now = Clock::now();
     chooser_.Answered(worker->number, load.queue_depth, now);
-    if (load.holders > 0) counts_.Told(file, load.holders, now);
+    counts_.Told(file, load.holders, now);
   }
   FollowMaps();
 }

@@ -77,8 +77,7 @@ class Workers {
 
   // The first `count` holders, the home first; fewer if fewer live.
   std::vector<WorkerRef> FirstHolders(const BlockKey& block, std::size_t count) const;
-  // The members that hold the block as far as is known: as many as the file's last reply said, and
-  // no fewer than `least`. Else by HolderCounts' guess.
+  // The members that hold the block as far as is known (HolderCounts), and no fewer than `least`.
   std::vector<WorkerRef> Holders(const BlockKey& block, std::size_t least) EXCLUDES(mutex_);
   // The next in the ring after the first `holders`: with those gone, they act as home, so that the
   // upstream is still asked once for all clients.

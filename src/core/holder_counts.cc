@@ -5,7 +5,8 @@
 namespace forebay {
 
 void HolderCounts::Told(const FileKey& file, std::uint16_t holders, Clock::time_point now) {
-  const Count count{.holders = std::max<std::uint16_t>(holders, 1), .until = now + kRememberedFor};
+  if (holders == 0) return;
+  const Count count{.holders = holders, .until = now + kRememberedFor};
   files_.Use(file, [](const Count&) {}) = count;
   LastTwo& two = datasets_.Use(DatasetOf(file), [](const LastTwo&) {});
   if (two.file != file) {

@@ -24,7 +24,7 @@ class HolderCounts {
   static constexpr std::size_t kFilesMax = 4096;
   static constexpr std::size_t kDatasetsMax = 256;
 
-  // A reply said so of `file`. `now` never goes back.
+  // A reply said so of `file`; 0: it said nothing. `now` never goes back.
   void Told(const FileKey& file, std::uint16_t holders, Clock::time_point now);
 
   // At least 1.

@@ -61,10 +61,6 @@ Channel::~Channel() {
   EndConnection(ConnectionBroke(address_, Error(Code::kCancelled, "asked to stop"), false));
 }
 
-LoadReport Channel::load() const {
-  return {queue_depth_.load(), holders_.load()};
-}
-
 std::size_t Channel::outstanding() const {
   MutexLock lock(mutex_);
   return calls_.size();
@@ -352,7 +348,6 @@ Status Channel::Head(const FrameHeader& header, std::span<const std::byte> body)
   if (Status status = Heard(header, body); !status.ok()) return status;
   if (header.type == FrameType::kPong && header.request_id == 0) return {};
   queue_depth_ = header.queue_depth;
-  if (header.holders > 0) holders_ = header.holders;
   if (header.type == FrameType::kBlockData) return BeginRun(header, body);
   if (header.payload_bytes != 0) return Error(Code::kInvalidArgument, "payload on another frame");
   BlockReceiver::Outcome outcome;

@@ -134,9 +134,6 @@ class Channel : private Receiving, private FrameSink {
   // The newest that the worker told.
   std::uint64_t newest_epoch() const { return newest_epoch_; }
 
-  // The newest report, from any reply.
-  LoadReport load() const;
-
   // Asks the worker for a sign of life. Not connected: does nothing.
   void Ping();
   // When the newest bytes came in; the clock's epoch before the first.
@@ -218,7 +215,6 @@ class Channel : private Receiving, private FrameSink {
   const ChannelOptions options_;
   const std::shared_ptr<Receivers> receivers_;
   std::atomic<std::uint32_t> queue_depth_ = 0;
-  std::atomic<std::uint16_t> holders_ = 1;
   std::atomic<std::uint64_t> epoch_ = 0;
   std::atomic<std::uint64_t> newest_epoch_ = 0;
   std::atomic<Deadline> last_heard_ = Deadline();

@@ -6,8 +6,24 @@
 namespace forebay {
 namespace {
 
+class LinkPlaces : public RpcTest {
+ protected:
+  void ExpectTwoAtATime() {
+    std::array<Channel, 2> channels = {Channel{server_->address(), {}},
+                                       Channel{server_->address(), {}}};
+    std::vector<std::shared_ptr<BufferReceiver>> receivers;
+    for (Channel& channel : channels) {
+      receivers.push_back(std::make_shared<BufferReceiver>());
+      channel.StartRead(CallOf(0, "meeting"), receivers.back());
+    }
+    for (const auto& receiver : receivers) {
+      EXPECT_EQ(receiver->Await().status.error().message(), "two");
+    }
+  }
+};
+
 // A client that reads nothing must not keep others from the link.
-TEST_F(RpcTest, AStalledReaderGivesItsPlaceBack) {
+TEST_F(LinkPlaces, AStalledReaderGivesItsPlaceBack) {
   server_.reset();
   Start({.address = address_, .local_places = 3});
   std::vector<UniqueFd> stalled;
@@ -40,37 +56,20 @@ TEST_F(RpcTest, AStalledReaderGivesItsPlaceBack) {
   ExpectBlock(5, *receiver);
 }
 
-TEST_F(RpcTest, ReadersOnThisHostDoNotWaitForTheLink) {
+TEST_F(LinkPlaces, ReadersOnThisHostDoNotWaitForTheLink) {
   server_.reset();
   Start({.address = address_, .places = 1, .local_places = 2});
-  std::array<Channel, 2> channels = {Channel{address_, {}}, Channel{address_, {}}};
-  std::vector<std::shared_ptr<BufferReceiver>> receivers;
-  for (Channel& channel : channels) {
-    receivers.push_back(std::make_shared<BufferReceiver>());
-    channel.StartRead(CallOf(0, "meeting"), receivers.back());
-  }
-  for (const auto& receiver : receivers) {
-    EXPECT_EQ(receiver->Await().status.error().message(), "two");
-  }
+  ExpectTwoAtATime();
 }
 
-TEST_F(RpcTest, ReadersElsewhereShareTheLink) {
+TEST_F(LinkPlaces, ReadersElsewhereShareTheLink) {
   server_.reset();
   // Whoever connects there has 127.0.0.1 as its own address.
   Start({.address = ParseAddress("127.0.0.2:0").value(), .places = 2, .local_places = 1});
-  std::array<Channel, 2> channels = {Channel{server_->address(), {}},
-                                     Channel{server_->address(), {}}};
-  std::vector<std::shared_ptr<BufferReceiver>> receivers;
-  for (Channel& channel : channels) {
-    receivers.push_back(std::make_shared<BufferReceiver>());
-    channel.StartRead(CallOf(0, "meeting"), receivers.back());
-  }
-  for (const auto& receiver : receivers) {
-    EXPECT_EQ(receiver->Await().status.error().message(), "two");
-  }
+  ExpectTwoAtATime();
 }
 
-TEST_F(RpcTest, AReplyThatFailsOnTheLinkGivesItsPlaceBack) {
+TEST_F(LinkPlaces, AReplyThatFailsOnTheLinkGivesItsPlaceBack) {
   server_.reset();
   Start({.address = address_, .local_places = 3});
   std::vector<std::unique_ptr<Channel>> channels;  // More than there are places.

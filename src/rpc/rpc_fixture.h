@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +16,7 @@
 
 #include "base/crc32c.h"
 #include "base/rng.h"
+#include "base/temporary_directory.h"
 #include "rpc/channel.h"
 #include "rpc/server.h"
 
@@ -246,17 +246,9 @@ class BufferReceiver : public BlockReceiver {
 
 class RpcTest : public testing::Test {
  protected:
-  RpcTest() {
-    char name[] = "/tmp/forebay-rpc-XXXXXX";
-    directory_ = mkdtemp(name);
-    Start();
-  }
-  ~RpcTest() override {
-    server_.reset();
-    rmdir(directory_.c_str());
-  }
+  RpcTest() { Start(); }
 
-  void Start() { Start("unix:" + directory_ + "/w.sock"); }
+  void Start() { Start("unix:" + directory_.path() + "/w.sock"); }
   void Start(const std::string& address) { Start({.address = ParseAddress(address).value()}); }
   void Start(const ServerOptions& options) {
     address_ = options.address;
@@ -279,7 +271,7 @@ class RpcTest : public testing::Test {
     }
   }
 
-  std::string directory_;
+  const TemporaryDirectory directory_;
   FakeService service_;
   Address address_;
   std::unique_ptr<Server> server_;

@@ -170,7 +170,7 @@ TEST_F(RpcTest, CancellingWhileBytesArriveNeverWritesLate) {
   for (std::uint32_t round = 0; round < 50; ++round) {
     auto receiver = std::make_shared<BufferReceiver>();
     const Channel::CallId id = channel.StartRead(CallOf(round % 8), receiver);
-    if (round % 2 == 0) (void)channel.load();
+    if (round % 2 == 0) (void)channel.outstanding();
     channel.Cancel(id);
     receiver->bytes.assign(kRunBytes, std::byte{0x55});
     const auto witness = std::make_shared<BufferReceiver>();
